@@ -1,0 +1,62 @@
+-- Where messages go, what kinds of work there are, which code is installed, and what time it is.
+-- depends: 0001.roles
+set local role stagebus_owner;
+
+create table if not exists stagebus_data.destinations (
+    destination        text        not null primary key,
+    entity_kind        text        not null default 'queue',
+    entity             text        not null,
+    max_send_bytes     integer     not null default 262144,
+    max_send_messages  integer     not null default 4500,
+    created_at         timestamptz not null default clock_timestamp(),
+    paused_at          timestamptz,
+    pause_reason       text,
+    throttled_until    timestamptz,
+    constraint entity_is_a_queue_or_a_topic check (entity_kind in ('queue', 'topic')),
+    constraint entity_is_named check (length(entity) between 1 and 260),
+    constraint a_send_holds_at_least_one_small_message check (max_send_bytes >= 4096),
+    constraint a_send_holds_at_least_one_message check (max_send_messages >= 1),
+    constraint a_pause_has_a_reason check ((paused_at is null) = (pause_reason is null))
+);
+
+create table if not exists stagebus_data.task_types (
+    task_type     text        not null primary key,
+    destination   text        not null default 'tasks'
+                  references stagebus_data.destinations (destination),
+    boundary      text        not null default 'chunk',
+    batch_size    integer     not null default 1000,
+    timeout       interval    not null default interval '15 minutes',
+    max_attempts  integer     not null default 3,
+    created_at    timestamptz not null default clock_timestamp(),
+    constraint task_type_has_1_to_100_characters check (length(task_type) between 1 and 100),
+    constraint boundary_is_known check (boundary in ('by_stage', 'chunk')),
+    constraint batch_size_is_1_to_100000 check (batch_size between 1 and 100000),
+    constraint timeout_is_1_second_to_7_days
+        check (timeout between interval '1 second' and interval '7 days'),
+    constraint max_attempts_is_1_to_1000 check (max_attempts between 1 and 1000)
+);
+
+-- One row: the digest of sql/ that was replayed last, and the API the bridges check.
+create table if not exists stagebus_data.installed_code (
+    only_row     boolean     not null primary key default true,
+    digest       text        not null,
+    replayed_at  timestamptz not null default clock_timestamp(),
+    constraint there_is_one_row check (only_row)
+);
+
+-- Empty, but in tests: the time that stagebus.clock() answers.
+create table if not exists stagebus_data.test_clock (
+    only_row  boolean     not null primary key default true,
+    at        timestamptz not null,
+    constraint there_is_one_row check (only_row)
+);
+
+insert into stagebus_data.destinations (destination, entity)
+values ('tasks', 'tasks'), ('jobs', 'jobs')
+on conflict do nothing;
+
+insert into stagebus_data.task_types (task_type, batch_size)
+values ('h3_hexagon', 10000), ('process_raster', 100)
+on conflict do nothing;
+
+reset role;

@@ -1,0 +1,15 @@
+drop schema if exists stagebus cascade;
+
+drop table if exists stagebus_data.due_advances;
+
+drop table if exists stagebus_data.counter_groups;
+
+drop table if exists stagebus_data.counter_slots;
+
+drop table if exists stagebus_data.tasks;
+
+drop table if exists stagebus_data.stages;
+
+drop table if exists stagebus_data.job_dedupe_keys;
+
+drop table if exists stagebus_data.jobs;

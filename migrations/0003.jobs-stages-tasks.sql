@@ -1,0 +1,127 @@
+-- Jobs, their stages, the tasks, and the tree that counts what is finished.
+-- depends: 0002.destinations-and-task-types
+set local role stagebus_owner;
+
+create table if not exists stagebus_data.jobs (
+    job_id      uuid        not null primary key,
+    job_type    text        not null,
+    state       text        not null default 'created',
+    parameters  jsonb       not null default '{}',
+    created_at  timestamptz not null,
+    created_by  text        not null default session_user,
+    started_at  timestamptz,
+    ended_at    timestamptz,
+    constraint job_type_has_1_to_100_characters check (length(job_type) between 1 and 100),
+    constraint job_parameters_are_an_object check (jsonb_typeof(parameters) = 'object'),
+    constraint job_state_is_known check (state in (
+        'created', 'running', 'completed', 'completed_with_errors', 'failed', 'cancelled')),
+    constraint a_job_has_an_end_exactly_when_it_ended
+        check ((ended_at is null) = (state in ('created', 'running')))
+);
+
+-- The one unique key that job_id does not lead: it is what finds the job.
+create table if not exists stagebus_data.job_dedupe_keys (
+    dedupe_key  text        not null primary key,
+    job_id      uuid        not null
+                references stagebus_data.jobs (job_id) on delete cascade
+                deferrable initially deferred,
+    constraint dedupe_key_has_1_to_512_characters check (length(dedupe_key) between 1 and 512)
+);
+
+create index if not exists job_dedupe_keys_of_a_job
+    on stagebus_data.job_dedupe_keys (job_id);
+
+create table if not exists stagebus_data.stages (
+    job_id        uuid        not null
+                  references stagebus_data.jobs (job_id) on delete cascade,
+    stage         integer     not null,
+    task_type     text        not null references stagebus_data.task_types (task_type),
+    destination   text        not null references stagebus_data.destinations (destination),
+    state         text        not null default 'filling',
+    parameters    jsonb       not null default '{}',
+    nonce         text        not null,
+    task_count    integer     not null default 0,
+    batch_count   integer     not null default 0,
+    body_bytes    bigint      not null default 0,
+    open_groups   integer     not null default 0,
+    completed     integer     not null default 0,
+    failed        integer     not null default 0,
+    cancelled     integer     not null default 0,
+    created_at    timestamptz not null,
+    sealed_at     timestamptz,
+    ended_at      timestamptz,
+    primary key (job_id, stage),
+    constraint stage_is_1_to_32767 check (stage between 1 and 32767),
+    constraint stage_parameters_are_an_object check (jsonb_typeof(parameters) = 'object'),
+    constraint nonce_is_10_hex_digits check (nonce ~ '^[0-9a-f]{10}$'),
+    constraint stage_state_is_known check (state in (
+        'filling', 'provisional', 'blocked', 'open',
+        'completed', 'completed_with_errors', 'failed', 'cancelled')),
+    constraint a_stage_is_sealed_exactly_when_it_left_filling
+        check ((sealed_at is null) = (state = 'filling')),
+    constraint a_stage_has_an_end_exactly_when_it_ended check ((ended_at is null) = (state in (
+        'filling', 'provisional', 'blocked', 'open'))),
+    constraint counts_are_not_negative check (
+        least(task_count, batch_count, body_bytes, open_groups, completed, failed, cancelled) >= 0),
+    constraint no_more_tasks_end_than_there_are
+        check (completed::bigint + failed + cancelled <= task_count)
+);
+
+-- state is null while the task inherits pending_queue or queued from its batch. Every other state
+-- is written here, in the transaction that moves its counter. token is the worker's right to
+-- finish; it stays after the end, so that a repeated completion is recognised.
+-- No index but the key: a changed column in any index would cost every update its HOT.
+create table if not exists stagebus_data.tasks (
+    job_id      uuid     not null,
+    stage       integer  not null,
+    task_index  integer  not null,
+    attempt     smallint not null default 1,
+    state       text,
+    parameters  jsonb,
+    token       uuid,
+    result      jsonb,
+    primary key (job_id, stage, task_index),
+    constraint task_index_starts_at_1 check (task_index >= 1),
+    constraint attempt_starts_at_1 check (attempt >= 1),
+    constraint task_state_is_known check (state in (
+        'processing', 'retry_wait', 'completed', 'failed', 'cancelled')),
+    constraint a_processing_task_has_a_token check (state <> 'processing' or token is not null),
+    constraint only_a_completed_task_has_a_result check (result is null or state = 'completed')
+) partition by range (job_id);
+
+-- Which task counts in which slot and group: stagebus.slot_of, stagebus.group_of.
+create table if not exists stagebus_data.counter_slots (
+    job_id      uuid    not null,
+    stage       integer not null,
+    slot_no     integer not null,
+    open_tasks  integer not null,
+    completed   integer not null default 0,
+    failed      integer not null default 0,
+    cancelled   integer not null default 0,
+    primary key (job_id, stage, slot_no),
+    constraint slot_counts_are_not_negative
+        check (least(open_tasks, completed, failed, cancelled) >= 0)
+) with (fillfactor = 50);
+
+create table if not exists stagebus_data.counter_groups (
+    job_id      uuid    not null,
+    stage       integer not null,
+    group_no    integer not null,
+    open_slots  integer not null,
+    completed   integer not null default 0,
+    failed      integer not null default 0,
+    cancelled   integer not null default 0,
+    primary key (job_id, stage, group_no),
+    constraint group_counts_are_not_negative
+        check (least(open_slots, completed, failed, cancelled) >= 0)
+) with (fillfactor = 50);
+
+-- A stage that ended and that nobody has acted on yet: the next stage or finish_job is due.
+create table if not exists stagebus_data.due_advances (
+    job_id     uuid        not null references stagebus_data.jobs (job_id) on delete cascade,
+    stage      integer     not null,
+    due_since  timestamptz not null,
+    primary key (job_id, stage)
+);
+
+reset role;

@@ -1,0 +1,7 @@
+drop schema if exists stagebus cascade;
+
+drop table if exists stagebus_data.sends;
+
+drop table if exists stagebus_data.batch_members;
+
+drop table if exists stagebus_data.batches;

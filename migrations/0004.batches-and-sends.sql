@@ -1,0 +1,92 @@
+-- Batches, the unit of dispatch, and the ledger of what was sent of them.
+-- depends: 0003.jobs-stages-tasks
+set local role stagebus_owner;
+
+-- A batch covers the tasks first_index .. last_index, or, when scattered, those of them that
+-- batch_members lists. published_through: all its tasks up to this index were accepted.
+create table if not exists stagebus_data.batches (
+    job_id             uuid        not null,
+    batch_id           uuid        not null,
+    stage              integer     not null,
+    destination        text        not null references stagebus_data.destinations (destination),
+    seq                bigint      not null generated always as identity,
+    scattered          boolean     not null default false,
+    first_index        integer     not null,
+    last_index         integer     not null,
+    task_count         integer     not null,
+    state              text        not null default 'pending_queue',
+    dispatch           integer     not null default 1,
+    claim_epoch        integer     not null default 0,
+    claimed_by         uuid,
+    lease_until        timestamptz,
+    ready_at           timestamptz not null,
+    published_through  integer     not null,
+    publish_attempts   integer     not null default 0,
+    send_count         integer     not null default 0,
+    last_error         text,
+    created_at         timestamptz not null,
+    queued_at          timestamptz,
+    primary key (job_id, batch_id),
+    foreign key (job_id, stage) references stagebus_data.stages (job_id, stage) on delete cascade,
+    constraint batch_state_is_known check (state in (
+        'pending_queue', 'publishing', 'queued', 'held', 'failed', 'cancelled')),
+    constraint a_batch_is_leased_exactly_while_it_is_publishing check (
+        (state = 'publishing') = (claimed_by is not null and lease_until is not null)),
+    constraint a_batch_has_tasks check (task_count between 1 and last_index - first_index + 1),
+    constraint a_range_batch_has_all_of_its_range
+        check (scattered or task_count = last_index - first_index + 1),
+    constraint published_through_lies_in_the_batch
+        check (published_through between first_index - 1 and last_index),
+    constraint a_queued_batch_is_published_through_its_last_task
+        check (state <> 'queued' or (published_through = last_index and queued_at is not null))
+) with (fillfactor = 50);
+
+-- Finds the range batch of a task.
+create unique index if not exists batches_by_range
+    on stagebus_data.batches (job_id, stage, first_index) where not scattered;
+
+-- What can be claimed, oldest first.
+create index if not exists batches_waiting
+    on stagebus_data.batches (destination, seq) where state = 'pending_queue';
+
+-- Whose lease may have run out.
+create index if not exists batches_leased
+    on stagebus_data.batches (lease_until) where state = 'publishing';
+
+-- A task of a scattered batch belongs to one of them at a time.
+create table if not exists stagebus_data.batch_members (
+    job_id      uuid    not null,
+    stage       integer not null,
+    task_index  integer not null,
+    batch_id    uuid    not null,
+    primary key (job_id, stage, task_index)
+);
+
+create index if not exists batch_members_by_batch
+    on stagebus_data.batch_members (job_id, batch_id, task_index);
+
+create table if not exists stagebus_data.sends (
+    job_id       uuid        not null,
+    batch_id     uuid        not null,
+    send_no      integer     not null,
+    dispatch     integer     not null,
+    claim_epoch  integer     not null,
+    claimed_by   uuid        not null,
+    first_index  integer     not null,
+    last_index   integer     not null,
+    messages     integer,
+    bytes        bigint,
+    outcome      text        not null,
+    error        text,
+    duration     interval,
+    recorded_at  timestamptz not null,
+    primary key (job_id, batch_id, send_no),
+    foreign key (job_id, batch_id)
+        references stagebus_data.batches (job_id, batch_id) on delete cascade,
+    constraint outcome_is_known check (outcome in ('accepted', 'rejected', 'unknown')),
+    constraint an_accepted_send_has_its_numbers check (
+        outcome <> 'accepted' or (messages is not null and bytes is not null and error is null)),
+    constraint any_other_outcome_has_an_error check (outcome = 'accepted' or error is not null)
+);
+
+reset role;

@@ -1,0 +1,7 @@
+"""Replays sql/ after migrations were applied, so that plain `yoyo apply` leaves a whole system."""
+
+from yoyo import step
+
+from bridge.migrate import replay_code
+
+step(replay_code)

@@ -1,0 +1,26 @@
+-- The schema that people and programs see: functions and views only. All of sql/ is replayed in
+-- one transaction, as the owner; bodies are checked when all of it is there.
+create schema if not exists stagebus authorization stagebus_owner;
+set local role stagebus_owner;
+set local check_function_bodies = off;
+
+revoke all on schema stagebus from public;
+comment on schema stagebus is
+    'stagebus: fan a stage out into tasks, publish them, follow and steer them';
+
+do $$
+begin
+    create type stagebus.stage_summary as (
+        job_id uuid,
+        stage integer,
+        tasks integer,
+        batches integer,
+        bytes bigint
+    );
+exception when duplicate_object then
+    null;
+end;
+$$;
+revoke all on type stagebus.stage_summary from public;
+comment on type stagebus.stage_summary is
+    'A stage in one row: its tasks, its batches, and the bytes of its message bodies (at most).';

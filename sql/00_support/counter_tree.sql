@@ -1,0 +1,25 @@
+-- The shape of the counter tree: which slot a task counts in, which group a slot counts in.
+-- 1,024 neighbouring tasks spread over 16 slots, so that workers on neighbouring tasks seldom
+-- meet; a slot takes 64 updates, a group 64, so that no row grows a long chain of versions.
+create or replace function stagebus.slot_of(p_task_index integer) returns integer
+language sql
+immutable
+strict
+parallel safe
+set search_path = stagebus_data, stagebus, pg_temp
+as $$
+    select ((p_task_index - 1) / 1024) * 16 + (p_task_index - 1) % 16;
+$$;
+comment on function stagebus.slot_of(integer) is 'The slot that counts the task.';
+
+create or replace function stagebus.group_of(p_slot_no integer) returns integer
+language sql
+immutable
+strict
+parallel safe
+set search_path = stagebus_data, stagebus, pg_temp
+as $$
+    select p_slot_no / 64;
+$$;
+comment on function stagebus.group_of(integer) is
+    'The group that counts the slot: 64 slots, 4,096 tasks.';

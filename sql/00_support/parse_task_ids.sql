@@ -1,0 +1,28 @@
+-- The way back from ids to keys, for many at once.
+create or replace function stagebus.parse_task_ids(p_task_ids text[])
+returns table (
+    ordinal integer,
+    task_id text,
+    job_id uuid,
+    stage integer,
+    task_index integer
+)
+language sql
+immutable
+set search_path = stagebus_data, stagebus, pg_temp
+as $$
+    select
+        i.ordinal::integer,
+        i.task_id,
+        case when k.ok then left(i.task_id, 36)::uuid end,
+        case when k.ok then split_part(substr(i.task_id, 39), '-', 1)::integer end,
+        case when k.ok then split_part(substr(i.task_id, 39), '-', 2)::integer end
+    from unnest(p_task_ids) with ordinality as i (task_id, ordinal)
+    cross join lateral (
+        select coalesce(i.task_id ~ (
+            '^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}'
+            '-s[1-9][0-9]{0,4}-[1-9][0-9]{0,8}$'), false) as ok
+    ) as k;
+$$;
+comment on function stagebus.parse_task_ids(text[]) is
+    'A row for each id, in its order; the key is null where the text is not the id of a task.';

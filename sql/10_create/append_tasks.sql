@@ -1,0 +1,74 @@
+-- The second step: one task for each object, numbered on from what the stage has.
+create or replace function stagebus.append_tasks(
+    p_job_id uuid,
+    p_stage integer,
+    p_tasks jsonb[]
+) returns integer
+language plpgsql
+security definer
+set search_path = stagebus_data, stagebus, pg_temp
+as $$
+declare
+    v_stage    stagebus_data.stages := stagebus.lock_filling_stage(p_job_id, p_stage);
+    v_count    integer := coalesce(cardinality(p_tasks), 0);
+    v_bad      record;
+    v_job_type text := (select j.job_type from jobs as j where j.job_id = p_job_id);
+    v_size     record;
+    v_common   integer := case when v_stage.parameters = '{}' then 0
+                          else octet_length(v_stage.parameters::text) end;
+begin
+    if v_count = 0 then
+        return v_stage.task_count;
+    end if;
+    if v_stage.task_count::bigint + v_count > 999999999 then
+        perform stagebus.raise_error(
+            'SB108', format('stage %s of job %s would have %s tasks',
+                p_stage, p_job_id, v_stage.task_count::bigint + v_count),
+            'A stage has at most 999,999,999 tasks.', 'Split the work into several stages.');
+    end if;
+
+    select a.ordinal, a.task into v_bad
+    from unnest(p_tasks) with ordinality as a (task, ordinal)
+    where a.task is null or jsonb_typeof(a.task) <> 'object'
+    order by a.ordinal
+    limit 1;
+    if found then
+        perform stagebus.raise_error(
+            'SB110', format('the parameters of task %s are not a JSON object',
+                v_stage.task_count + v_bad.ordinal),
+            format('They are a JSON %s.', coalesce(jsonb_typeof(v_bad.task), 'null')),
+            'Pass one object per task, e.g. jsonb_build_object(''name'', name).');
+    end if;
+
+    insert into tasks (job_id, stage, task_index, parameters)
+    select p_job_id, p_stage, v_stage.task_count + a.ordinal, a.task
+    from unnest(p_tasks) with ordinality as a (task, ordinal);
+
+    select sum(m.bytes) as total, max(m.bytes) as largest, max(m.task_index) filter (
+        where m.bytes = m.largest) as largest_index
+    into v_size
+    from (
+        select s.task_index, s.bytes, max(s.bytes) over () as largest
+        from (
+            select
+                (v_stage.task_count + a.ordinal)::integer as task_index,
+                (v_common + octet_length(a.task::text)
+                    + 2 * length((v_stage.task_count + a.ordinal)::text) + 1)::bigint as bytes
+            from unnest(p_tasks) with ordinality as a (task, ordinal)
+        ) as s
+    ) as m;
+    perform stagebus.check_message_size(
+        v_stage.destination, v_size.largest_index,
+        v_size.largest + stagebus.message_head_bytes(v_job_type, v_stage));
+
+    update stages as s set
+        task_count = s.task_count + v_count,
+        body_bytes = s.body_bytes + v_size.total
+            + v_count::bigint * stagebus.message_head_bytes(v_job_type, v_stage)
+    where s.job_id = p_job_id and s.stage = p_stage and s.state = 'filling';
+    return v_stage.task_count + v_count;
+end;
+$$;
+comment on function stagebus.append_tasks(uuid, integer, jsonb[]) is
+    'Adds a task for each object to a filling stage and returns how many the stage now has. '
+    'Locks the stage. Raises SB105, SB106, SB108, SB110, SB111.';

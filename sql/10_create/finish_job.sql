@@ -1,0 +1,50 @@
+-- The end of a job without a plan: its controller says that no stage follows.
+create or replace function stagebus.finish_job(p_job_id uuid) returns text
+language plpgsql
+security definer
+set search_path = stagebus_data, stagebus, pg_temp
+as $$
+declare
+    v_now   timestamptz := stagebus.clock();
+    v_state text;
+    v_open  integer;
+begin
+    select j.state into v_state from jobs as j where j.job_id = p_job_id for no key update;
+    if not found then
+        perform stagebus.raise_error(
+            'SB101', format('job %s does not exist', coalesce(p_job_id::text, 'null')),
+            'Its creation may have been rolled back.', 'Look it up in the view jobs.');
+    end if;
+    if v_state not in ('created', 'running') then
+        return v_state;
+    end if;
+    select s.stage into v_open
+    from stages as s
+    where s.job_id = p_job_id and s.ended_at is null
+    order by s.stage
+    limit 1;
+    if found then
+        perform stagebus.raise_error(
+            'SB113', format('job %s cannot be finished', p_job_id),
+            format('Stage %s has not ended.', v_open),
+            'Wait for its end: listen on stagebus_jobs, or look at job_progress.');
+    end if;
+    select case
+        when bool_or(s.state = 'failed') then 'failed'
+        when bool_or(s.state <> 'completed') then 'completed_with_errors'
+        else 'completed' end
+    into v_state
+    from stages as s
+    where s.job_id = p_job_id;
+    update jobs as j set
+        state = coalesce(v_state, 'completed'),
+        started_at = coalesce(j.started_at, v_now),
+        ended_at = v_now
+    where j.job_id = p_job_id and j.state in ('created', 'running');
+    delete from due_advances as d where d.job_id = p_job_id;
+    return coalesce(v_state, 'completed');
+end;
+$$;
+comment on function stagebus.finish_job(uuid) is
+    'Ends a job whose stages have all ended and returns its state; for an ended job it returns '
+    'the state and changes nothing. Locks the job. Raises SB101, SB113.';

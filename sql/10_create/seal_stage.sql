@@ -1,0 +1,77 @@
+-- The third step: the stage is whole. Its tasks are cut into batches, its counters are laid out,
+-- and from the commit on bridges may claim it.
+create or replace function stagebus.seal_stage(
+    p_job_id uuid,
+    p_stage integer
+) returns stagebus.stage_summary
+language plpgsql
+security definer
+set search_path = stagebus_data, stagebus, pg_temp
+as $$
+declare
+    v_now     timestamptz := stagebus.clock();
+    v_stage   stagebus_data.stages := stagebus.lock_filling_stage(p_job_id, p_stage);
+    v_type    stagebus_data.task_types;
+    v_size    integer;
+    v_waiting boolean;
+begin
+    select t.* into v_type from task_types as t where t.task_type = v_stage.task_type;
+    -- A by_stage stage is one batch, cut only as far as several connections need it.
+    v_size := case v_type.boundary when 'by_stage' then 10000 else v_type.batch_size end;
+
+    if v_stage.task_count > 0 then
+        v_waiting := exists (
+            select from batches as b
+            where b.destination = v_stage.destination and b.state = 'pending_queue'
+                and b.ready_at <= v_now);
+        insert into batches (
+            job_id, batch_id, stage, destination, first_index, last_index, task_count,
+            ready_at, published_through, created_at)
+        select
+            p_job_id, gen_random_uuid(), p_stage, v_stage.destination, cut.first_index,
+            cut.last_index, cut.last_index - cut.first_index + 1, v_now, cut.first_index - 1, v_now
+        from (
+            select f as first_index,
+                least(f::bigint + v_size - 1, v_stage.task_count)::integer as last_index
+            from generate_series(1, v_stage.task_count, v_size) as f
+        ) as cut
+        order by cut.first_index;
+
+        -- The slots of the last, unfinished block of 1,024 tasks hold what is left of it.
+        insert into counter_slots (job_id, stage, slot_no, open_tasks)
+        select p_job_id, p_stage, block * 16 + lane, (in_block - lane + 15) / 16
+        from generate_series(0, (v_stage.task_count - 1) / 1024) as block
+        cross join lateral (
+            select least(1024, v_stage.task_count - block * 1024) as in_block) as size
+        cross join generate_series(0, 15) as lane
+        where lane < in_block;
+
+        insert into counter_groups (job_id, stage, group_no, open_slots)
+        select p_job_id, p_stage, g,
+            (select count(*)::integer from generate_series(
+                g * 4, least(g * 4 + 3, (v_stage.task_count - 1) / 1024)) as block
+            cross join generate_series(0, 15) as lane
+            where lane < v_stage.task_count - block * 1024)
+        from generate_series(0, (v_stage.task_count - 1) / 4096) as g;
+    end if;
+
+    update stages as s set
+        state = case when s.task_count = 0 then 'completed' else 'open' end,
+        batch_count = (s.task_count + v_size - 1) / v_size,
+        open_groups = (s.task_count + 4095) / 4096,
+        sealed_at = v_now,
+        ended_at = case when s.task_count = 0 then v_now end
+    where s.job_id = p_job_id and s.stage = p_stage and s.state = 'filling';
+
+    if v_stage.task_count = 0 then
+        perform stagebus.announce_stage_end(p_job_id, p_stage);
+    elsif not v_waiting then
+        notify stagebus_ready;
+    end if;
+    return stagebus.summarise_stage(p_job_id, p_stage);
+end;
+$$;
+comment on function stagebus.seal_stage(uuid, integer) is
+    'Seals a filling stage, which makes its batches claimable at commit, and returns its summary. '
+    'A stage without tasks completes at once. Locks the stage; notifies stagebus_ready, unless '
+    'batches of its destination wait already. Raises SB105, SB106.';

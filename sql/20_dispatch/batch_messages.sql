@@ -1,0 +1,82 @@
+-- A page of a batch, ready for the wire: the ids and the bodies, built here so that Python only
+-- carries bytes. Read along the primary key, from the task after p_after_index.
+create or replace function stagebus.batch_messages(
+    p_job_id uuid,
+    p_batch_id uuid,
+    p_after_index integer,
+    p_limit integer
+) returns table (task_index integer, message_id text, body bytea)
+language plpgsql
+stable
+security definer
+set search_path = stagebus_data, stagebus, pg_temp
+as $$
+declare
+    v_batch    stagebus_data.batches;
+    v_stage    stagebus_data.stages;
+    v_head     text;
+    v_task_id  text;
+    v_common   jsonb;
+    v_numbered text;
+begin
+    select b.* into v_batch
+    from batches as b
+    where b.job_id = p_job_id and b.batch_id = p_batch_id;
+    select s.* into v_stage
+    from stages as s
+    where s.job_id = v_batch.job_id and s.stage = v_batch.stage;
+    select stagebus.message_head(j.job_type, v_stage, p_batch_id) || ',"task_id":"' into v_head
+    from jobs as j
+    where j.job_id = v_batch.job_id;
+    v_task_id := p_job_id || '-s' || v_batch.stage || '-';
+    v_common := nullif(v_stage.parameters, '{}');
+    -- A task without parameters of its own has {"index": i}, which wins over a common "index".
+    v_numbered := case when v_common - 'index' <> '{}'
+        then left((v_common - 'index')::text, -1) || ', "index": ' else '{"index": ' end;
+
+    return query
+    select
+        page.task_index,
+        v_task_id || page.task_index || '.' || page.attempt || '.' || v_batch.dispatch || '.'
+            || v_stage.nonce,
+        convert_to(
+            v_head || v_task_id || page.task_index || '","task_index":' || page.task_index
+                || ',"attempt":' || page.attempt || ',"parameters":'
+                || case
+                    when page.parameters is null then v_numbered || page.task_index || '}'
+                    when v_common is null then page.parameters::text
+                    else (v_common || page.parameters)::text
+                end || '}',
+            'UTF8')
+    from (
+        (
+            select t.task_index, t.attempt, t.parameters
+            from tasks as t
+            where not v_batch.scattered
+                and t.job_id = p_job_id and t.stage = v_batch.stage
+                and t.task_index > p_after_index and t.task_index <= v_batch.last_index
+                and t.state is null
+            order by t.task_index
+            limit p_limit
+        )
+        union all
+        (
+            select t.task_index, t.attempt, t.parameters
+            from batch_members as m
+            join tasks as t on t.job_id = m.job_id and t.stage = m.stage
+                and t.task_index = m.task_index
+            where v_batch.scattered
+                and m.job_id = p_job_id and m.batch_id = p_batch_id
+                and m.task_index > p_after_index
+                and t.job_id = p_job_id and t.state is null
+            order by m.task_index
+            limit p_limit
+        )
+    ) as page
+    order by page.task_index;
+end;
+$$;
+comment on function stagebus.batch_messages(uuid, uuid, integer, integer) is
+    'Up to p_limit messages of the batch, in index order, from the task after p_after_index on: '
+    'index, message_id and body (UTF-8 JSON, a TaskQueueMessage). Tasks that were started, ended '
+    'or wait for a retry are left out.';

@@ -1,0 +1,112 @@
+-- A bridge takes batches to publish: those whose bridge went silent first, then the oldest that
+-- wait. A short transaction; from here on only the claim_epoch decides whether a write counts.
+create or replace function stagebus.claim_batches(
+    p_bridge_id uuid,
+    p_limit integer,
+    p_lease interval,
+    p_after_seq bigint default 0
+) returns table (
+    job_id uuid,
+    batch_id uuid,
+    stage integer,
+    claim_epoch integer,
+    dispatch integer,
+    task_type text,
+    entity_kind text,
+    entity text,
+    max_send_bytes integer,
+    max_send_messages integer,
+    published_through integer,
+    last_index integer,
+    average_body_bytes integer,
+    lease_until timestamptz,
+    seq bigint
+)
+language plpgsql
+security definer
+set search_path = stagebus_data, stagebus, pg_temp
+as $$
+declare
+    v_now         timestamptz := stagebus.clock();
+    v_left        integer := greatest(coalesce(p_limit, 1), 1);
+    v_job_ids     uuid[] := '{}';
+    v_batch_ids   uuid[] := '{}';
+    v_destination record;
+    v_batch       record;
+begin
+    perform stagebus.require_read_committed('claim_batches');
+
+    for v_batch in
+        select b.*
+        from batches as b
+        join destinations as d on d.destination = b.destination
+        where b.state = 'publishing' and b.lease_until < v_now and d.paused_at is null
+        order by b.lease_until
+        limit v_left
+        for update of b skip locked
+    loop
+        -- Nobody will say any more what became of the rest; it may have been sent.
+        insert into sends (
+            job_id, batch_id, send_no, dispatch, claim_epoch, claimed_by, first_index, last_index,
+            outcome, error, recorded_at)
+        values (
+            v_batch.job_id, v_batch.batch_id, v_batch.send_count + 1, v_batch.dispatch,
+            v_batch.claim_epoch, v_batch.claimed_by, v_batch.published_through + 1,
+            v_batch.last_index, 'unknown', 'the lease ran out before the bridge reported', v_now);
+        update batches as b set send_count = b.send_count + 1
+        where b.job_id = v_batch.job_id and b.batch_id = v_batch.batch_id;
+        v_job_ids := v_job_ids || v_batch.job_id;
+        v_batch_ids := v_batch_ids || v_batch.batch_id;
+        v_left := v_left - 1;
+    end loop;
+
+    for v_destination in
+        select d.destination
+        from destinations as d
+        where d.paused_at is null and coalesce(d.throttled_until <= v_now, true)
+        order by d.destination
+    loop
+        exit when v_left = 0;
+        for v_batch in
+            select b.job_id, b.batch_id
+            from batches as b
+            where b.destination = v_destination.destination and b.state = 'pending_queue'
+                and b.seq > coalesce(p_after_seq, 0) and b.ready_at <= v_now
+            order by b.seq
+            limit v_left
+            for update skip locked
+        loop
+            v_job_ids := v_job_ids || v_batch.job_id;
+            v_batch_ids := v_batch_ids || v_batch.batch_id;
+            v_left := v_left - 1;
+        end loop;
+    end loop;
+
+    return query
+    with claimed as (
+        update batches as b set
+            state = 'publishing',
+            claim_epoch = b.claim_epoch + 1,
+            claimed_by = p_bridge_id,
+            lease_until = v_now + p_lease
+        from unnest(v_job_ids, v_batch_ids) as c (job_id, batch_id)
+        where b.job_id = c.job_id and b.batch_id = c.batch_id
+            and b.state in ('pending_queue', 'publishing')
+        returning b.*
+    )
+    select
+        b.job_id, b.batch_id, b.stage, b.claim_epoch, b.dispatch, s.task_type,
+        d.entity_kind, d.entity, d.max_send_bytes, d.max_send_messages,
+        b.published_through, b.last_index, (s.body_bytes / s.task_count)::integer,
+        b.lease_until, b.seq
+    from claimed as b
+    join stages as s on s.job_id = b.job_id and s.stage = b.stage
+    join destinations as d on d.destination = b.destination
+    order by b.seq;
+end;
+$$;
+comment on function stagebus.claim_batches(uuid, integer, interval, bigint) is
+    'Leases up to p_limit batches to the bridge, with a new claim_epoch each: batches whose lease '
+    'ran out (and the range they may have sent goes to the ledger as unknown), then waiting ones '
+    'with seq above p_after_seq. Passes over locked rows and paused or throttled destinations. '
+    'Raises SB115.';

@@ -1,0 +1,35 @@
+-- A send was refused, or nobody knows what became of it. The batch waits and is tried again, its
+-- accepted part not; when its attempts are spent it waits for an operator.
+create or replace function stagebus.fail_batch(
+    p_job_id uuid,
+    p_batch_id uuid,
+    p_claim_epoch integer,
+    p_error text,
+    p_max_attempts integer default 10
+) returns text
+language plpgsql
+security definer
+set search_path = stagebus_data, stagebus, pg_temp
+as $$
+declare
+    v_now   timestamptz := stagebus.clock();
+    v_state text;
+begin
+    update batches as b set
+        state = case when b.publish_attempts + 1 >= p_max_attempts
+            then 'failed' else 'pending_queue' end,
+        publish_attempts = b.publish_attempts + 1,
+        -- 1 s, 2 s, 4 s … at most a minute.
+        ready_at = v_now + interval '1 second' * least(60, 2 ^ least(b.publish_attempts, 6)),
+        last_error = p_error,
+        claimed_by = null,
+        lease_until = null
+    where b.job_id = p_job_id and b.batch_id = p_batch_id
+        and b.state = 'publishing' and b.claim_epoch = p_claim_epoch
+    returning b.state into v_state;
+    return v_state;
+end;
+$$;
+comment on function stagebus.fail_batch(uuid, uuid, integer, text, integer) is
+    'Spends a publish attempt and returns the state the batch now has: pending_queue, claimable '
+    'after a growing delay, or failed. Null when the batch is no longer this claim''s.';

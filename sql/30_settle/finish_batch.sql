@@ -1,0 +1,28 @@
+-- All of a batch is on the broker.
+create or replace function stagebus.finish_batch(
+    p_job_id uuid,
+    p_batch_id uuid,
+    p_claim_epoch integer
+) returns boolean
+language plpgsql
+security definer
+set search_path = stagebus_data, stagebus, pg_temp
+as $$
+declare
+    v_now timestamptz := stagebus.clock();
+begin
+    update batches as b set
+        state = 'queued',
+        published_through = b.last_index,
+        queued_at = v_now,
+        claimed_by = null,
+        lease_until = null,
+        last_error = null
+    where b.job_id = p_job_id and b.batch_id = p_batch_id
+        and b.state = 'publishing' and b.claim_epoch = p_claim_epoch;
+    return found;
+end;
+$$;
+comment on function stagebus.finish_batch(uuid, uuid, integer) is
+    'Marks the batch queued, after its last page was read and its last send accepted. '
+    'False when the batch is no longer this claim''s.';

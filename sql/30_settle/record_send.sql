@@ -1,0 +1,49 @@
+-- What became of one send. An accepted send moves published_through on and renews the lease;
+-- whatever its outcome, it is a row in the ledger.
+create or replace function stagebus.record_send(
+    p_job_id uuid,
+    p_batch_id uuid,
+    p_claim_epoch integer,
+    p_first_index integer,
+    p_last_index integer,
+    p_messages integer,
+    p_bytes bigint,
+    p_duration interval,
+    p_outcome text,
+    p_error text,
+    p_lease interval
+) returns boolean
+language plpgsql
+security definer
+set search_path = stagebus_data, stagebus, pg_temp
+as $$
+declare
+    v_now   timestamptz := stagebus.clock();
+    v_batch record;
+begin
+    update batches as b set
+        published_through = case p_outcome
+            when 'accepted' then p_last_index else b.published_through end,
+        lease_until = v_now + p_lease,
+        send_count = b.send_count + 1
+    where b.job_id = p_job_id and b.batch_id = p_batch_id
+        and b.state = 'publishing' and b.claim_epoch = p_claim_epoch
+        and p_first_index > b.published_through
+    returning b.send_count, b.dispatch, b.claimed_by into v_batch;
+    if not found then
+        return false;
+    end if;
+    insert into sends (
+        job_id, batch_id, send_no, dispatch, claim_epoch, claimed_by, first_index, last_index,
+        messages, bytes, outcome, error, duration, recorded_at)
+    values (
+        p_job_id, p_batch_id, v_batch.send_count, v_batch.dispatch, p_claim_epoch,
+        v_batch.claimed_by, p_first_index, p_last_index, p_messages, p_bytes, p_outcome, p_error,
+        p_duration, v_now);
+    return true;
+end;
+$$;
+comment on function stagebus.record_send(
+    uuid, uuid, integer, integer, integer, integer, bigint, interval, text, text, interval) is
+    'True when the send is recorded; false when the batch is no longer this claim''s, and then '
+    'nothing is written and the bridge drops the batch.';

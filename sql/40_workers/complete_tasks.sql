@@ -1,0 +1,72 @@
+-- A worker has done its tasks. In one transaction: the tasks' end, their results, their counters.
+create or replace function stagebus.complete_tasks(
+    p_task_ids text[],
+    p_token uuid,
+    results jsonb[] default null
+) returns table (task_id text, verdict text)
+language plpgsql
+security definer
+set search_path = stagebus_data, stagebus, pg_temp
+as $$
+declare
+    v_job_ids uuid[];
+    v_stages  integer[];
+    v_indexes integer[];
+begin
+    perform stagebus.require_read_committed('complete_tasks');
+    if results is not null
+        and cardinality(results) is distinct from cardinality(p_task_ids)
+    then
+        perform stagebus.raise_error(
+            'SB116', 'the arguments of complete_tasks do not fit together',
+            'It takes one result for each task id, or none at all.',
+            'Pass null for a task without a result.');
+    end if;
+
+    perform stagebus.lock_tasks(p_task_ids);
+
+    with done as (
+        select distinct on (i.job_id, i.stage, i.task_index)
+            i.job_id, i.stage, i.task_index, results[i.ordinal] as result
+        from stagebus.parse_task_ids(p_task_ids) as i
+        where i.job_id is not null
+        order by i.job_id, i.stage, i.task_index, i.ordinal
+    ),
+    completed as (
+        update tasks as t set state = 'completed', result = d.result
+        from done as d
+        where t.job_id = d.job_id and t.stage = d.stage and t.task_index = d.task_index
+            and t.state = 'processing' and t.token = p_token
+        returning t.job_id, t.stage, t.task_index
+    ),
+    ended as (
+        delete from running_attempts as r
+        using completed as c
+        where r.job_id = c.job_id and r.stage = c.stage and r.task_index = c.task_index
+    )
+    select array_agg(c.job_id), array_agg(c.stage), array_agg(c.task_index)
+    into v_job_ids, v_stages, v_indexes
+    from completed as c;
+    perform stagebus.count_ended_tasks(v_job_ids, v_stages, v_indexes, 'completed');
+
+    return query
+    select i.task_id,
+        case
+            when t.job_id is null then 'ghost'
+            when t.state = 'completed' and t.token = p_token then 'completed'
+            when t.state = 'completed' or t.state = 'failed' then 'done'
+            when t.state = 'cancelled' then 'cancelled'
+            when t.state = 'processing' then 'taken'
+            else 'stale'
+        end
+    from stagebus.parse_task_ids(p_task_ids) as i
+    left join tasks as t on t.job_id = i.job_id and t.stage = i.stage
+        and t.task_index = i.task_index
+    order by i.ordinal;
+end;
+$$;
+comment on function stagebus.complete_tasks(text[], uuid, jsonb[]) is
+    'A row per task id, in order. Verdicts: completed (by this token, now or before), taken '
+    '(another worker has it), done, cancelled, stale (the attempt is over), ghost. Only '
+    'completed counts; nothing else changes anything. Locks tasks, slots, groups, stages, each '
+    'in key order; call it once per transaction. Raises SB115, SB116.';

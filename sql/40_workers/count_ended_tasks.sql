@@ -1,0 +1,87 @@
+-- The counter tree. A row that reaches zero open takes one from its parent, in the same
+-- transaction, once; so exactly one transaction sees the stage reach zero. All slots are locked
+-- before any group, all groups before any stage, each kind in key order.
+create or replace function stagebus.count_ended_tasks(
+    p_job_ids uuid[],
+    p_stages integer[],
+    p_task_indexes integer[],
+    p_state text
+) returns void
+language plpgsql
+set search_path = stagebus_data, stagebus, pg_temp
+as $$
+declare
+    v_now    timestamptz := stagebus.clock();
+    v_part   record;
+    v_row    record;
+    v_slots  stagebus_data.counter_slots[] := '{}';
+    v_groups stagebus_data.counter_groups[] := '{}';
+begin
+    for v_part in
+        select e.job_id, e.stage, stagebus.slot_of(e.task_index) as slot_no,
+            count(*)::integer as tasks
+        from unnest(p_job_ids, p_stages, p_task_indexes) as e (job_id, stage, task_index)
+        group by 1, 2, 3
+        order by 1, 2, 3
+    loop
+        update counter_slots as s set
+            open_tasks = s.open_tasks - v_part.tasks,
+            completed = s.completed + case p_state when 'completed' then v_part.tasks else 0 end,
+            failed = s.failed + case p_state when 'failed' then v_part.tasks else 0 end,
+            cancelled = s.cancelled + case p_state when 'cancelled' then v_part.tasks else 0 end
+        where s.job_id = v_part.job_id and s.stage = v_part.stage and s.slot_no = v_part.slot_no
+        returning s.* into strict v_row;
+        if v_row.open_tasks = 0 then
+            v_slots := v_slots || row(v_row.*)::stagebus_data.counter_slots;
+        end if;
+    end loop;
+
+    for v_part in
+        select s.job_id, s.stage, stagebus.group_of(s.slot_no) as group_no,
+            count(*)::integer as slots, sum(s.completed)::integer as completed,
+            sum(s.failed)::integer as failed, sum(s.cancelled)::integer as cancelled
+        from unnest(v_slots) as s
+        group by 1, 2, 3
+        order by 1, 2, 3
+    loop
+        update counter_groups as g set
+            open_slots = g.open_slots - v_part.slots,
+            completed = g.completed + v_part.completed,
+            failed = g.failed + v_part.failed,
+            cancelled = g.cancelled + v_part.cancelled
+        where g.job_id = v_part.job_id and g.stage = v_part.stage and g.group_no = v_part.group_no
+        returning g.* into strict v_row;
+        if v_row.open_slots = 0 then
+            v_groups := v_groups || row(v_row.*)::stagebus_data.counter_groups;
+        end if;
+    end loop;
+
+    for v_part in
+        select g.job_id, g.stage,
+            count(*)::integer as groups, sum(g.completed)::integer as completed,
+            sum(g.failed)::integer as failed, sum(g.cancelled)::integer as cancelled
+        from unnest(v_groups) as g
+        group by 1, 2
+        order by 1, 2
+    loop
+        update stages as s set
+            open_groups = s.open_groups - v_part.groups,
+            completed = s.completed + v_part.completed,
+            failed = s.failed + v_part.failed,
+            cancelled = s.cancelled + v_part.cancelled,
+            state = case
+                when s.open_groups > v_part.groups then s.state
+                when s.completed + v_part.completed = s.task_count then 'completed'
+                else 'completed_with_errors' end,
+            ended_at = case when s.open_groups = v_part.groups then v_now end
+        where s.job_id = v_part.job_id and s.stage = v_part.stage and s.state = 'open'
+        returning s.* into strict v_row;
+        if v_row.open_groups = 0 then
+            perform stagebus.announce_stage_end(v_part.job_id, v_part.stage);
+        end if;
+    end loop;
+end;
+$$;
+comment on function stagebus.count_ended_tasks(uuid[], integer[], integer[], text) is
+    'Counts tasks that have just ended in p_state; the caller has written that on their rows. '
+    'Ends the stages that have no open task left. Locks slots, groups, stages.';

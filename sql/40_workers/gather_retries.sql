@@ -1,0 +1,73 @@
+-- Tasks whose next attempt is due become batches again, one for each stage.
+create or replace function stagebus.gather_retries(p_limit integer) returns integer
+language plpgsql
+security definer
+set search_path = stagebus_data, stagebus, pg_temp
+as $$
+declare
+    v_now     timestamptz := stagebus.clock();
+    v_job_ids uuid[];
+    v_stages  integer[];
+    v_indexes integer[];
+begin
+    perform stagebus.require_read_committed('gather_retries');
+    select array_agg(d.job_id), array_agg(d.stage), array_agg(d.task_index)
+    into v_job_ids, v_stages, v_indexes
+    from (
+        select t.job_id, t.stage, t.task_index
+        from (
+            select w.job_id, w.stage, w.task_index
+            from waiting_retries as w
+            where w.due_at <= v_now
+            order by w.due_at
+            limit p_limit
+        ) as due
+        join tasks as t on t.job_id = due.job_id and t.stage = due.stage
+            and t.task_index = due.task_index
+        where t.state = 'retry_wait'
+        order by t.job_id, t.stage, t.task_index
+        for no key update of t skip locked
+    ) as d;
+    if v_job_ids is null then
+        return 0;
+    end if;
+
+    with due as (
+        select d.job_id, d.stage, d.task_index
+        from unnest(v_job_ids, v_stages, v_indexes) as d (job_id, stage, task_index)
+    ),
+    unscheduled as (
+        delete from waiting_retries as w
+        using due as d
+        where w.job_id = d.job_id and w.stage = d.stage and w.task_index = d.task_index
+    ),
+    reset as (
+        update tasks as t set state = null
+        from due as d
+        where t.job_id = d.job_id and t.stage = d.stage and t.task_index = d.task_index
+            and t.state = 'retry_wait'
+    ),
+    batch as (
+        insert into batches (
+            job_id, batch_id, stage, destination, scattered, first_index, last_index, task_count,
+            ready_at, published_through, created_at)
+        select d.job_id, gen_random_uuid(), d.stage, s.destination, true, min(d.task_index),
+            max(d.task_index), count(*), v_now, min(d.task_index) - 1, v_now
+        from due as d
+        join stages as s on s.job_id = d.job_id and s.stage = d.stage
+        group by d.job_id, d.stage, s.destination
+        returning batches.job_id, batches.stage, batches.batch_id
+    )
+    insert into batch_members as m (job_id, stage, task_index, batch_id)
+    select d.job_id, d.stage, d.task_index, b.batch_id
+    from due as d
+    join batch as b on b.job_id = d.job_id and b.stage = d.stage
+    on conflict on constraint batch_members_pkey do update set batch_id = excluded.batch_id;
+
+    notify stagebus_ready;
+    return cardinality(v_indexes);
+end;
+$$;
+comment on function stagebus.gather_retries(integer) is
+    'Puts up to p_limit tasks that are due into new batches, one per stage, notifies '
+    'stagebus_ready, and returns how many tasks. Passes over locked tasks. Raises SB115.';

@@ -1,0 +1,7 @@
+create or replace view stagebus.stages as
+select
+    s.job_id, s.stage, s.task_type, s.destination, s.state as status, s.parameters,
+    s.task_count as tasks, s.batch_count as batches, s.body_bytes as bytes,
+    s.created_at, s.sealed_at, s.ended_at
+from stagebus_data.stages as s;
+comment on view stagebus.stages is 'The stages; what their tasks are at is in job_progress.';

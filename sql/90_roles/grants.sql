@@ -1,0 +1,65 @@
+-- Who may do what, by audience. Nothing is granted to PUBLIC, on anything.
+revoke all on all tables in schema stagebus_data from public;
+revoke all on all functions in schema stagebus from public;
+revoke all on all tables in schema stagebus from public;
+revoke all on schema stagebus_data from public;
+
+grant usage on schema stagebus to
+    stagebus_producer, stagebus_bridge, stagebus_worker, stagebus_operator, stagebus_monitor;
+grant execute on function stagebus.api_version() to
+    stagebus_producer, stagebus_bridge, stagebus_worker, stagebus_operator, stagebus_monitor;
+
+-- Producers make jobs and stages, and read what became of them.
+grant execute on function
+    stagebus.create_job(text, jsonb, text),
+    stagebus.open_stage(uuid, integer, text, jsonb),
+    stagebus.append_tasks(uuid, integer, jsonb[]),
+    stagebus.append_numbered_tasks(uuid, integer, bigint),
+    stagebus.seal_stage(uuid, integer),
+    stagebus.begin_stage(uuid, integer, text, jsonb, text),
+    stagebus.summarise_stage(uuid, integer),
+    stagebus.raise_error(text, text, text, text),
+    stagebus.create_stage_tasks(uuid, integer, text, bigint, jsonb, boolean, text),
+    stagebus.create_stage_tasks_from_array(uuid, integer, text, jsonb[], jsonb, boolean, text),
+    stagebus.create_stage_tasks_from_query(uuid, integer, text, text, jsonb, boolean, text),
+    stagebus.finish_job(uuid),
+    stagebus.stage_results(uuid, integer)
+to stagebus_producer;
+
+-- Bridges publish, and keep the house.
+grant execute on function
+    stagebus.claim_batches(uuid, integer, interval, bigint),
+    stagebus.batch_messages(uuid, uuid, integer, integer),
+    stagebus.extend_lease(uuid, uuid, integer, interval),
+    stagebus.record_send(
+        uuid, uuid, integer, integer, integer, integer, bigint, interval, text, text, interval),
+    stagebus.finish_batch(uuid, uuid, integer),
+    stagebus.release_batch(uuid, uuid, integer, interval),
+    stagebus.fail_batch(uuid, uuid, integer, text, integer),
+    stagebus.maintain(integer)
+to stagebus_bridge;
+
+-- Workers start and finish.
+grant execute on function
+    stagebus.start_tasks(text[], integer[], text[], uuid, text),
+    stagebus.start_task(text, integer, text, uuid, text),
+    stagebus.heartbeat_tasks(text[], uuid),
+    stagebus.heartbeat_task(text, uuid),
+    stagebus.complete_tasks(text[], uuid, jsonb[]),
+    stagebus.complete_task(text, uuid, jsonb)
+to stagebus_worker;
+
+-- Operators configure and steer.
+grant execute on function
+    stagebus.set_task_type(text, text, integer, interval, integer, text),
+    stagebus.set_destination(text, text, text, integer, integer),
+    stagebus.maintain(integer),
+    stagebus.finish_job(uuid),
+    stagebus.stage_results(uuid, integer)
+to stagebus_operator;
+
+-- Everyone who runs a job may look at it; a worker sees what its messages and calls tell it.
+grant select on
+    stagebus.jobs, stagebus.stages, stagebus.batches, stagebus.tasks, stagebus.sends,
+    stagebus.job_progress
+to stagebus_producer, stagebus_operator, stagebus_monitor;
