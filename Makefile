@@ -1,0 +1,58 @@
+# Everything a person does with a checkout. `make help` lists it.
+
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+READY  := $(VENV)/.ready
+PIP    := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+
+MIN_POPULATION ?= 15000
+PG ?= 18
+ARGS ?=
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test lint format bench lock clean
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+setup: $(READY) ## install everything into .venv (the others do it by themselves)
+
+$(READY): requirements.lock requirements-build.lock pyproject.toml
+	@$(PYTHON) bridge/local/prerequisites.py
+	@echo "installing into $(VENV)"
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@$(PIP) --require-hashes -r requirements-build.lock
+	@$(PIP) --require-hashes --no-build-isolation -r requirements.lock
+	@$(PIP) --no-deps --no-build-isolation --editable .
+	@touch $@
+
+demo: $(READY) ## the main job end to end on real data: MIN_POPULATION=15000
+	@$(BIN)/stagebus demo --min-population $(MIN_POPULATION)
+
+test: $(READY) ## the tests: PG=18, ARGS="-k name"
+	@STAGEBUS_TEST_PG=$(PG) $(BIN)/python -m pytest $(ARGS)
+
+lint: $(READY) ## ruff, mypy, layers
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+
+format: $(READY) ## let ruff put the Python in order
+	@$(BIN)/ruff check --fix .
+	@$(BIN)/ruff format .
+
+bench: $(READY) ## what is claimed about speed, measured: see benchmarks/README.md
+	@$(BIN)/python -m benchmarks.create
+
+lock: $(READY) ## renew requirements.lock and requirements-build.lock
+	@$(BIN)/pip-compile --quiet --upgrade --generate-hashes --allow-unsafe --no-emit-index-url \
+		--no-emit-find-links --no-emit-trusted-host --strip-extras \
+		--output-file requirements-build.lock requirements-build.in
+	@$(BIN)/pip-compile --quiet --upgrade --generate-hashes --allow-unsafe --no-emit-index-url \
+		--no-emit-find-links --no-emit-trusted-host --strip-extras --extra local --extra dev \
+		--constraint requirements-build.lock --output-file requirements.lock pyproject.toml
+
+clean: ## remove what was built
+	@rm -rf $(VENV) build dist
