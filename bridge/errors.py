@@ -1,4 +1,4 @@
-"""Every error that stagebus raises in Python; those of the database carry its SQLSTATE."""
+"""Every error that stagebus raises in Python."""
 
 
 class StagebusError(Exception):
@@ -7,3 +7,15 @@ class StagebusError(Exception):
 
 class MigrationError(StagebusError):
     """The database cannot be brought to the state of this checkout."""
+
+
+class SettingsError(StagebusError):
+    """A setting is missing or out of its range."""
+
+
+class DatabaseUnavailable(StagebusError):
+    """The database cannot be reached, or went away during a call: what it did is not known."""
+
+
+class IncompatibleDatabase(StagebusError):
+    """The database is there, but its stagebus is not one that this program can work with."""

@@ -27,7 +27,7 @@ YOYO_LOCK_TIMEOUT = 60
 
 
 def _directory(name: str) -> Path:
-    """The folder `sql` or `migrations`: inside the package when installed, beside it in a checkout."""
+    """The folder `sql` or `migrations`: in the installed package, or beside it in a checkout."""
     here = Path(__file__).resolve().parent
     for candidate in (here / name, here.parent / name):
         if candidate.is_dir():
@@ -145,9 +145,9 @@ def status(database_url: str) -> Status:
 def script(database_url: str) -> str:
     """The SQL that `migrate` would run now."""
     pending = status(database_url).pending
+    folder = _directory("migrations")
     parts = [
-        f"begin;\n-- migrations/{name}.sql\n{(_directory('migrations') / f'{name}.sql').read_text()}"
-        "commit;\n"
+        f"begin;\n-- migrations/{name}.sql\n{(folder / f'{name}.sql').read_text('utf-8')}commit;\n"
         for name in pending
     ]
     return "\n".join([*parts, f"begin;\n{code_script()}\nreset role;\ncommit;\n"])
@@ -208,6 +208,6 @@ def _append_to_search_path(connection: psycopg.Connection[Any]) -> None:
     connection.execute(
         sql.SQL("alter database {} set search_path = {}, stagebus").format(
             sql.Identifier(database),
-            sql.SQL(path),  # type: ignore[arg-type]
+            sql.SQL(path),
         )
     )

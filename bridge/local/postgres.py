@@ -20,6 +20,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 from bridge.errors import StagebusError
 
@@ -81,7 +82,7 @@ class LocalPostgres:
         return f"postgresql://postgres@127.0.0.1:{self.port}/{database}"
 
     def start(self) -> None:
-        """Creates the data folder where there is none, starts the server, waits until it answers."""
+        """Creates the data folder if need be, starts the server, waits until it answers."""
         binaries = server_binaries(self.version)
         self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         if len(str(self.folder / ".s.PGSQL.5432")) > 100:
@@ -184,7 +185,7 @@ def _unprivileged_account() -> pwd.struct_passwd | None:
     return pwd.getpwnam("nobody") if os.geteuid() == 0 else None
 
 
-def _as_account(account: pwd.struct_passwd | None) -> dict[str, object]:
+def _as_account(account: pwd.struct_passwd | None) -> dict[str, Any]:
     if account is None:
         return {}
     return {"user": account.pw_uid, "group": account.pw_gid, "extra_groups": [], "cwd": "/"}

@@ -10,9 +10,11 @@ from pathlib import Path
 def missing() -> list[str]:
     """What is missing, each with the package that brings it."""
     found: list[str] = []
-    if sys.version_info < (3, 11):
+    if sys.version_info < (3, 11):  # noqa: UP036
         version = ".".join(map(str, sys.version_info[:3]))
-        found.append(f"Python 3.11 or newer (this is {version}; name another: make PYTHON=python3.12)")
+        found.append(
+            f"Python 3.11 or newer (this is {version}; name another: make PYTHON=python3.12)"
+        )
     if find_spec("venv") is None or find_spec("ensurepip") is None:
         found.append("Python's venv (Debian: python3-venv)")
     if not (Path(sysconfig.get_paths()["include"]) / "Python.h").exists():

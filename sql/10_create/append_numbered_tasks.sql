@@ -12,7 +12,7 @@ as $$
 declare
     v_stage    stagebus_data.stages := stagebus.lock_filling_stage(p_job_id, p_stage);
     v_first    integer := v_stage.task_count + 1;
-    v_last     bigint := v_stage.task_count + p_task_count;
+    v_last     bigint := v_stage.task_count + least(p_task_count, 1000000000);
     v_job_type text := (select j.job_type from jobs as j where j.job_id = p_job_id);
     v_constant bigint;
 begin

@@ -20,14 +20,20 @@ begin
             'It says what happens when the stage is there and sealed.',
             'Use ''error'' (the default) or ''skip''.');
     end if;
-    select s.state, s.task_type, s.parameters into v_found
-    from stages as s
-    where s.job_id = p_job_id and s.stage = p_stage
-    for update;
-    if not found then
-        perform stagebus.open_stage(p_job_id, p_stage, p_task_type, p_parameters);
-        return true;
-    end if;
+    loop
+        select s.state, s.task_type, s.parameters into v_found
+        from stages as s
+        where s.job_id = p_job_id and s.stage = p_stage
+        for update;
+        exit when found;
+        begin
+            perform stagebus.open_stage(p_job_id, p_stage, p_task_type, p_parameters);
+            return true;
+        exception when sqlstate 'SB104' then
+            -- Another session opened it between the look and the job's lock: look again.
+            null;
+        end;
+    end loop;
     if v_found.state <> 'filling' then
         if p_if_exists = 'skip' then
             return false;

@@ -40,21 +40,25 @@ begin
         select b.*
         from batches as b
         join destinations as d on d.destination = b.destination
-        where b.state = 'publishing' and b.lease_until < v_now and d.paused_at is null
+        where b.state = 'publishing' and b.lease_until < v_now
+            and d.paused_at is null and coalesce(d.throttled_until <= v_now, true)
         order by b.lease_until
         limit v_left
         for update of b skip locked
     loop
         -- Nobody will say any more what became of the rest; it may have been sent.
-        insert into sends (
-            job_id, batch_id, send_no, dispatch, claim_epoch, claimed_by, first_index, last_index,
-            outcome, error, recorded_at)
-        values (
-            v_batch.job_id, v_batch.batch_id, v_batch.send_count + 1, v_batch.dispatch,
-            v_batch.claim_epoch, v_batch.claimed_by, v_batch.published_through + 1,
-            v_batch.last_index, 'unknown', 'the lease ran out before the bridge reported', v_now);
-        update batches as b set send_count = b.send_count + 1
-        where b.job_id = v_batch.job_id and b.batch_id = v_batch.batch_id;
+        if v_batch.published_through < v_batch.last_index then
+            insert into sends (
+                job_id, batch_id, send_no, dispatch, claim_epoch, claimed_by, first_index,
+                last_index, outcome, error, recorded_at)
+            values (
+                v_batch.job_id, v_batch.batch_id, v_batch.send_count + 1, v_batch.dispatch,
+                v_batch.claim_epoch, v_batch.claimed_by, v_batch.published_through + 1,
+                v_batch.last_index, 'unknown', 'the lease ran out before the bridge reported',
+                v_now);
+            update batches as b set send_count = b.send_count + 1
+            where b.job_id = v_batch.job_id and b.batch_id = v_batch.batch_id;
+        end if;
         v_job_ids := v_job_ids || v_batch.job_id;
         v_batch_ids := v_batch_ids || v_batch.batch_id;
         v_left := v_left - 1;

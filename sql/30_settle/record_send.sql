@@ -31,7 +31,12 @@ begin
         and p_first_index > b.published_through
     returning b.send_count, b.dispatch, b.claimed_by into v_batch;
     if not found then
-        return false;
+        -- Told again because the answer was lost: it is in the ledger already.
+        return exists (
+            select from batches as b
+            where b.job_id = p_job_id and b.batch_id = p_batch_id
+                and b.state = 'publishing' and b.claim_epoch = p_claim_epoch
+                and b.published_through >= p_last_index and p_outcome = 'accepted');
     end if;
     insert into sends (
         job_id, batch_id, send_no, dispatch, claim_epoch, claimed_by, first_index, last_index,
@@ -45,5 +50,5 @@ end;
 $$;
 comment on function stagebus.record_send(
     uuid, uuid, integer, integer, integer, integer, bigint, interval, text, text, interval) is
-    'True when the send is recorded; false when the batch is no longer this claim''s, and then '
+    'True when the send is recorded, now or by the same call before; false when the batch is no longer this claim''s, and then '
     'nothing is written and the bridge drops the batch.';

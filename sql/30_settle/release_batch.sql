@@ -4,7 +4,8 @@ create or replace function stagebus.release_batch(
     p_job_id uuid,
     p_batch_id uuid,
     p_claim_epoch integer,
-    p_delay interval default interval '0'
+    p_delay interval default interval '0',
+    p_reason text default null
 ) returns boolean
 language plpgsql
 security definer
@@ -16,6 +17,7 @@ begin
     update batches as b set
         state = 'pending_queue',
         ready_at = v_now + p_delay,
+        last_error = coalesce(p_reason, b.last_error),
         claimed_by = null,
         lease_until = null
     where b.job_id = p_job_id and b.batch_id = p_batch_id
@@ -23,6 +25,7 @@ begin
     return found;
 end;
 $$;
-comment on function stagebus.release_batch(uuid, uuid, integer, interval) is
-    'Gives a claimed batch back, claimable after p_delay, without spending an attempt. '
+comment on function stagebus.release_batch(uuid, uuid, integer, interval, text) is
+    'Gives a claimed batch back, claimable after p_delay, without spending an attempt; p_reason '
+    'is shown as its last_error. '
     'False when the batch is no longer this claim''s.';

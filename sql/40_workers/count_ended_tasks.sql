@@ -13,7 +13,9 @@ as $$
 declare
     v_now    timestamptz := stagebus.clock();
     v_part   record;
-    v_row    record;
+    v_slot   stagebus_data.counter_slots;
+    v_group  stagebus_data.counter_groups;
+    v_stage  stagebus_data.stages;
     v_slots  stagebus_data.counter_slots[] := '{}';
     v_groups stagebus_data.counter_groups[] := '{}';
 begin
@@ -30,9 +32,9 @@ begin
             failed = s.failed + case p_state when 'failed' then v_part.tasks else 0 end,
             cancelled = s.cancelled + case p_state when 'cancelled' then v_part.tasks else 0 end
         where s.job_id = v_part.job_id and s.stage = v_part.stage and s.slot_no = v_part.slot_no
-        returning s.* into strict v_row;
-        if v_row.open_tasks = 0 then
-            v_slots := v_slots || row(v_row.*)::stagebus_data.counter_slots;
+        returning s.* into strict v_slot;
+        if v_slot.open_tasks = 0 then
+            v_slots := v_slots || v_slot;
         end if;
     end loop;
 
@@ -50,9 +52,9 @@ begin
             failed = g.failed + v_part.failed,
             cancelled = g.cancelled + v_part.cancelled
         where g.job_id = v_part.job_id and g.stage = v_part.stage and g.group_no = v_part.group_no
-        returning g.* into strict v_row;
-        if v_row.open_slots = 0 then
-            v_groups := v_groups || row(v_row.*)::stagebus_data.counter_groups;
+        returning g.* into strict v_group;
+        if v_group.open_slots = 0 then
+            v_groups := v_groups || v_group;
         end if;
     end loop;
 
@@ -75,8 +77,8 @@ begin
                 else 'completed_with_errors' end,
             ended_at = case when s.open_groups = v_part.groups then v_now end
         where s.job_id = v_part.job_id and s.stage = v_part.stage and s.state = 'open'
-        returning s.* into strict v_row;
-        if v_row.open_groups = 0 then
+        returning s.* into strict v_stage;
+        if v_stage.open_groups = 0 then
             perform stagebus.announce_stage_end(v_part.job_id, v_part.stage);
         end if;
     end loop;

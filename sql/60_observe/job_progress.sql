@@ -8,7 +8,7 @@ select
     q.on_queue as queued,
     p.processing, p.retry_wait, c.completed, c.failed, c.cancelled,
     case when s.task_count > 0 then round(100.0 * c.ended / s.task_count, 1) end as percent,
-    s.batch_count as batches,
+    b.batches,
     b.queued_batches
 from stagebus_data.stages as s
 join stagebus_data.jobs as j on j.job_id = s.job_id
@@ -47,6 +47,7 @@ cross join lateral (
             filter (where not bt.scattered), 0) as published,
         coalesce(sum(bt.task_count)
             filter (where bt.scattered and bt.state <> 'queued'), 0) as republishing,
+        count(*) as batches,
         count(*) filter (where bt.state = 'queued') as queued_batches
     from stagebus_data.batches as bt
     where bt.job_id = s.job_id and bt.stage = s.stage

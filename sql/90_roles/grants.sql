@@ -34,7 +34,7 @@ grant execute on function
     stagebus.record_send(
         uuid, uuid, integer, integer, integer, integer, bigint, interval, text, text, interval),
     stagebus.finish_batch(uuid, uuid, integer),
-    stagebus.release_batch(uuid, uuid, integer, interval),
+    stagebus.release_batch(uuid, uuid, integer, interval, text),
     stagebus.fail_batch(uuid, uuid, integer, text, integer),
     stagebus.maintain(integer)
 to stagebus_bridge;

@@ -1,0 +1,228 @@
+"""The command `stagebus`."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import signal
+import sys
+from collections.abc import Callable
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+import click
+import psycopg
+
+from bridge import logs
+from bridge import migrate as migration
+from bridge.errors import StagebusError
+from bridge.relay import Relay
+from bridge.settings import Settings
+
+DEFAULTS = {field.name: field.default for field in fields(Settings)}
+
+database_url_option = click.option(
+    "--database-url",
+    envvar="STAGEBUS_DATABASE_URL",
+    required=True,
+    metavar="URL",
+    help="PostgreSQL: a libpq URL or conninfo string.",
+)
+
+
+class Commands(click.Group):
+    """Reports an error of ours, or of the database, in one line and exits with 1."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except StagebusError as error:
+            raise click.ClickException(str(error)) from error
+        except psycopg.Error as error:
+            hint = f" Hint: {error.diag.message_hint}" if error.diag.message_hint else ""
+            raise click.ClickException(f"the database says: {str(error).strip()}{hint}") from error
+
+
+@click.group(
+    cls=Commands,
+    context_settings={"help_option_names": ["-h", "--help"], "show_default": True},
+)
+@click.version_option(package_name="stagebus", prog_name="stagebus")
+def main() -> None:
+    """Fan a stage of work out with one SQL call, and publish it to Azure Service Bus.
+
+    Every option can be given in the environment: --database-url as STAGEBUS_DATABASE_URL, and so
+    on.
+    """
+
+
+@main.command()
+@database_url_option
+@click.option("--rollback", metavar="ID", help="Roll back migration ID and all that follow it.")
+@click.option("--check", is_flag=True, help="Only say whether database and checkout agree.")
+@click.option("--dump-sql", is_flag=True, help="Print what would run, run nothing.")
+@click.option(
+    "--search-path/--no-search-path",
+    default=True,
+    help="Append stagebus to the database's search_path, so that `select create_job(…)` works.",
+)
+def migrate(
+    database_url: str, rollback: str | None, check: bool, dump_sql: bool, search_path: bool
+) -> None:
+    """Bring a database to the state of this version: tables, roles, functions.
+
+    Safe to run again, and at the same time as others. Needs a role that may create roles and
+    schemas.
+    """
+    if sum((rollback is not None, check, dump_sql)) > 1:
+        raise click.UsageError("--rollback, --check and --dump-sql exclude each other")
+    if check:
+        status = migration.status(database_url)
+        for name in status.pending:
+            click.echo(f"pending: {name}")
+        for name in status.unknown:
+            click.echo(f"applied, but not in this version: {name}")
+        if not status.digest_agrees:
+            click.echo("the functions in the database are not those of this version")
+        if not status.agrees:
+            raise click.ClickException("database and version differ: stagebus migrate")
+        click.echo("database and version agree")
+    elif dump_sql:
+        click.echo(migration.script(database_url))
+    elif rollback is not None:
+        for name in migration.rollback(database_url, rollback):
+            click.echo(f"rolled back {name}")
+        click.echo("the functions were dropped; stagebus migrate brings them back")
+    else:
+        for name in migration.migrate(database_url, set_search_path=search_path):
+            click.echo(f"applied {name}")
+        click.echo(f"replayed sql/ ({migration.code_digest()[:12]})")
+
+
+def _setting(
+    name: str, metavar: str, text: str, kind: type[float] | type[int] = float
+) -> Callable[[Any], Any]:
+    return click.option(
+        f"--{name.replace('_', '-')}",
+        name,
+        envvar=f"STAGEBUS_{name.upper()}",
+        type=kind,
+        default=DEFAULTS[name],
+        metavar=metavar,
+        help=text,
+    )
+
+
+@main.command()
+@database_url_option
+@click.option(
+    "--servicebus-connection-string",
+    envvar="STAGEBUS_SERVICEBUS_CONNECTION_STRING",
+    metavar="TEXT",
+    help="Service Bus, with a shared access key. It is a secret: prefer the environment.",
+)
+@click.option(
+    "--servicebus-namespace",
+    envvar="STAGEBUS_SERVICEBUS_NAMESPACE",
+    metavar="HOST",
+    help="Service Bus with Entra ID: NAME.servicebus.windows.net. The identity needs the role"
+    " 'Azure Service Bus Data Sender'.",
+)
+@_setting("connections", "N", "Connections to the broker: batches in flight at a time.", int)
+@_setting("lease", "SECONDS", "How long a claimed batch is ours without a sign of life.")
+@_setting("send_deadline", "SECONDS", "After this a send without an answer is dropped.")
+@_setting("poll", "SECONDS", "The longest wait between two looks for work.")
+@_setting("publish_attempts", "N", "Failed attempts until a batch waits for an operator.", int)
+@_setting("max_send_messages", "N", "Messages in one send at most.", int)
+@click.option(
+    "--log-level",
+    envvar="STAGEBUS_LOG_LEVEL",
+    type=click.Choice(["debug", "info", "warning", "error"]),
+    default="info",
+    help="What to log, as JSON lines on stderr.",
+)
+def bridge(log_level: str, **settings: Any) -> None:
+    """Publish ready batches until stopped. Any number of bridges may run side by side.
+
+    It waits for a database or a broker that is away. SIGTERM or Ctrl-C drains: what is in flight
+    is finished and recorded, the rest given back, and it exits with 0; a second one exits at once.
+    """
+    logs.configure(log_level)
+    sys.exit(asyncio.run(_run_bridge(Settings(**settings))))
+
+
+async def _run_bridge(settings: Settings) -> int:
+    relay = Relay(settings)
+    work = asyncio.create_task(relay.run())
+    signals = 0
+
+    def on_signal() -> None:
+        nonlocal signals
+        signals += 1
+        if signals == 1:
+            relay.stop()
+        else:
+            work.cancel()
+
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, on_signal)
+    try:
+        await work
+    except asyncio.CancelledError:
+        return 1
+    return 0
+
+
+@main.command()
+@click.option(
+    "--folder",
+    type=click.Path(path_type=Path, file_okay=False),
+    default=Path(".local"),
+    help="Where the database lives. It stays; remove the folder to begin anew.",
+)
+@click.option(
+    "--postgres-port", type=click.IntRange(0, 65535), help="Also listen on 127.0.0.1; 0: any port."
+)
+@click.option("--postgres-version", type=click.Choice(["18", "16"]), default="18")
+@click.option(
+    "--servicebus-port", type=click.IntRange(0, 65535), default=0, help="AMQP; 0: any port."
+)
+@click.option(
+    "--control-port", type=click.IntRange(0, 65535), default=0, help="HTTP counts; 0: any port."
+)
+def local(
+    folder: Path,
+    postgres_port: int | None,
+    postgres_version: str,
+    servicebus_port: int,
+    control_port: int,
+) -> None:
+    """Run PostgreSQL and a Service Bus endpoint on this machine, until Ctrl-C.
+
+    Prints what to export; then `stagebus bridge` and psql work as they would with the real ones.
+    The messages of the endpoint are in memory only.
+    """
+    # The extra 'local' may not be installed where only the service runs.
+    from bridge.local.postgres import server_binaries
+    from bridge.local.stack import local_stack
+
+    with local_stack(
+        folder,
+        version=int(postgres_version),
+        port=postgres_port,
+        servicebus_port=servicebus_port,
+        control_port=control_port,
+    ) as stack:
+        click.echo(f"export STAGEBUS_DATABASE_URL='{stack.database_url}'")
+        click.echo(f"export STAGEBUS_SERVICEBUS_CONNECTION_STRING='{stack.connection_string}'")
+        click.echo(f"# psql:   {server_binaries(int(postgres_version)) / 'psql'}")
+        click.echo(f"# counts: {stack.endpoint.control_url}/counts")
+        click.echo("# running until Ctrl-C")
+        with contextlib.suppress(KeyboardInterrupt):
+            signal.sigwait({signal.SIGINT, signal.SIGTERM})
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,242 @@
+"""The bridge's edge to PostgreSQL: the only SQL text of the service, all of it calls."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import NamedTuple
+from uuid import UUID
+
+import psycopg
+from psycopg import AsyncConnection
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
+from psycopg.rows import TupleRow, class_row
+
+from bridge.errors import DatabaseUnavailable, IncompatibleDatabase
+
+#: The versions of stagebus.api_version() that this bridge can work with.
+API_VERSIONS = range(1, 2)
+
+#: A server that does not answer is noticed within these (seconds; tcp_user_timeout in ms).
+CONNECTION_DEFAULTS: dict[str, str | int] = {
+    "connect_timeout": 10,
+    "keepalives_idle": 10,
+    "keepalives_interval": 3,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 15000,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """A batch that is this bridge's until its lease ends: a row of claim_batches."""
+
+    job_id: UUID
+    batch_id: UUID
+    stage: int
+    claim_epoch: int
+    dispatch: int
+    task_type: str
+    entity_kind: str
+    entity: str
+    max_send_bytes: int
+    max_send_messages: int
+    published_through: int
+    last_index: int
+    average_body_bytes: int
+    seq: int
+
+
+class Message(NamedTuple):
+    """A row of batch_messages: one message, ready for the wire."""
+
+    task_index: int
+    message_id: str
+    body: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class SendRecord:
+    """What became of one send, for the ledger."""
+
+    first_index: int
+    last_index: int
+    messages: int
+    size: int
+    seconds: float
+    outcome: str
+    error: str | None
+
+
+async def connect(database_url: str, purpose: str) -> AsyncConnection[TupleRow]:
+    """An autocommit connection; raises DatabaseUnavailable."""
+    try:
+        connection = await AsyncConnection.connect(
+            _with_defaults(database_url, purpose),
+            autocommit=True,
+        )
+        # What a send's record or a completion says must survive a crash.
+        await connection.execute("set synchronous_commit = on")
+    except psycopg.OperationalError as error:
+        raise DatabaseUnavailable(str(error).strip()) from error
+    return connection
+
+
+def _with_defaults(database_url: str, purpose: str) -> str:
+    """The caller's conninfo, and our defaults for what it does not say."""
+    given = conninfo_to_dict(database_url)
+    defaults = {"application_name": f"stagebus {purpose}", **CONNECTION_DEFAULTS}
+    return make_conninfo(
+        database_url, **{key: value for key, value in defaults.items() if key not in given}
+    )
+
+
+class Database:
+    """One connection that is made when it is needed, and again after it was lost.
+
+    Every method raises DatabaseUnavailable when the connection fails or the server goes away;
+    then the call may or may not have been done, and the claim's epoch decides what counts.
+    """
+
+    def __init__(self, database_url: str, purpose: str) -> None:
+        self._url = database_url
+        self._purpose = purpose
+        self._connection: AsyncConnection[TupleRow] | None = None
+        self._connecting = asyncio.Lock()
+
+    async def close(self) -> None:
+        if self._connection is not None:
+            await self._connection.close()
+            self._connection = None
+
+    async def check_api(self) -> None:
+        """Raises IncompatibleDatabase unless the installed API is one of API_VERSIONS."""
+        try:
+            version = await self._value("select stagebus.api_version()", ())
+        except (psycopg.errors.InvalidSchemaName, psycopg.errors.UndefinedFunction) as error:
+            raise DatabaseUnavailable(
+                "stagebus is not installed in the database: stagebus migrate"
+            ) from error
+        except psycopg.errors.InsufficientPrivilege as error:
+            raise IncompatibleDatabase(
+                "the database role may not use stagebus: grant stagebus_bridge to it"
+            ) from error
+        if version not in API_VERSIONS:
+            raise IncompatibleDatabase(
+                f"the database has version {version} of the API, this bridge knows"
+                f" {API_VERSIONS.start} to {API_VERSIONS.stop - 1}: install the bridge that fits,"
+                " or run stagebus migrate of this one"
+            )
+
+    async def claim_batches(
+        self, bridge_id: UUID, limit: int, lease: float, after_seq: int
+    ) -> list[Claim]:
+        """Up to `limit` batches, leased for `lease` seconds; those with seq above `after_seq`."""
+        connection = await self._connected()
+        try:
+            cursor = connection.cursor(row_factory=class_row(Claim))
+            await cursor.execute(
+                "select job_id, batch_id, stage, claim_epoch, dispatch, task_type, entity_kind,"
+                " entity, max_send_bytes, max_send_messages, published_through, last_index,"
+                " average_body_bytes, seq from stagebus.claim_batches(%s, %s, %s, %s)",
+                (bridge_id, limit, timedelta(seconds=lease), after_seq),
+            )
+            return await cursor.fetchall()
+        except psycopg.OperationalError as error:
+            raise await self._lost(error) from error
+
+    async def batch_messages(self, claim: Claim, after_index: int, limit: int) -> list[Message]:
+        """The next page of the batch, from the task after `after_index` on."""
+        connection = await self._connected()
+        try:
+            cursor = connection.cursor(binary=True)
+            await cursor.execute(
+                "select task_index, message_id, body from stagebus.batch_messages(%s, %s, %s, %s)",
+                (claim.job_id, claim.batch_id, after_index, limit),
+            )
+            return [Message(*row) for row in await cursor.fetchall()]
+        except psycopg.OperationalError as error:
+            raise await self._lost(error) from error
+
+    async def record_send(self, claim: Claim, record: SendRecord, lease: float) -> bool:
+        """True when it is in the ledger; False when the batch is no longer this claim's."""
+        return await self._flag(
+            "select stagebus.record_send(%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)",
+            (
+                *_key(claim),
+                record.first_index,
+                record.last_index,
+                record.messages,
+                record.size,
+                timedelta(seconds=record.seconds),
+                record.outcome,
+                record.error,
+                timedelta(seconds=lease),
+            ),
+        )
+
+    async def finish_batch(self, claim: Claim) -> bool:
+        """True when the batch is now queued; False when it is no longer this claim's."""
+        return await self._flag("select stagebus.finish_batch(%s, %s, %s)", _key(claim))
+
+    async def fail_batch(self, claim: Claim, error: str, attempts: int) -> str | None:
+        """The batch's new state, or None when it is no longer this claim's."""
+        value = await self._value(
+            "select stagebus.fail_batch(%s, %s, %s, %s, %s)", (*_key(claim), error, attempts)
+        )
+        return None if value is None else str(value)
+
+    async def release_batch(self, claim: Claim, delay: float, reason: str | None) -> bool:
+        """True when the batch waits again; False when it is no longer this claim's."""
+        return await self._flag(
+            "select stagebus.release_batch(%s, %s, %s, %s, %s)",
+            (*_key(claim), timedelta(seconds=delay), reason),
+        )
+
+    async def extend_lease(self, claim: Claim, lease: float) -> bool:
+        """True when the lease now runs `lease` seconds from here on."""
+        return await self._flag(
+            "select stagebus.extend_lease(%s, %s, %s, %s)",
+            (*_key(claim), timedelta(seconds=lease)),
+        )
+
+    async def maintain(self) -> tuple[int, int]:
+        """One bounded round of house-keeping: how many lost attempts, how many retried tasks."""
+        connection = await self._connected()
+        try:
+            cursor = await connection.execute(
+                "select lost_attempts, retried_tasks from stagebus.maintain()"
+            )
+            row = await cursor.fetchone()
+        except psycopg.OperationalError as error:
+            raise await self._lost(error) from error
+        return (0, 0) if row is None else (int(row[0]), int(row[1]))
+
+    async def _flag(self, query: str, arguments: Sequence[object]) -> bool:
+        return bool(await self._value(query, arguments))
+
+    async def _value(self, query: str, arguments: Sequence[object]) -> object:
+        connection = await self._connected()
+        try:
+            cursor = await connection.execute(query, arguments)
+            row = await cursor.fetchone()
+        except psycopg.OperationalError as error:
+            raise await self._lost(error) from error
+        return None if row is None else row[0]
+
+    async def _connected(self) -> AsyncConnection[TupleRow]:
+        async with self._connecting:
+            if self._connection is None or self._connection.closed:
+                self._connection = await connect(self._url, self._purpose)
+            return self._connection
+
+    async def _lost(self, error: psycopg.OperationalError) -> DatabaseUnavailable:
+        """Drops the connection; an error of the statement alone would have been another class."""
+        await self.close()
+        return DatabaseUnavailable(str(error).strip())
+
+
+def _key(claim: Claim) -> tuple[UUID, UUID, int]:
+    return claim.job_id, claim.batch_id, claim.claim_epoch

@@ -1,0 +1,50 @@
+"""The local parts together: a PostgreSQL server and a Service Bus endpoint, ready to use."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from bridge.local.endpoint.process import RunningEndpoint, run_endpoint
+from bridge.local.postgres import LocalPostgres
+from bridge.migrate import migrate
+
+
+@dataclass(frozen=True)
+class LocalStack:
+    """Both servers, running; the database has stagebus in it."""
+
+    postgres: LocalPostgres
+    endpoint: RunningEndpoint
+
+    @property
+    def database_url(self) -> str:
+        return self.postgres.url()
+
+    @property
+    def connection_string(self) -> str:
+        return self.endpoint.connection_string
+
+
+@contextmanager
+def local_stack(
+    folder: Path,
+    *,
+    version: int = 18,
+    port: int | None = None,
+    servicebus_port: int = 0,
+    control_port: int = 0,
+    journal: Path | None = None,
+) -> Iterator[LocalStack]:
+    """Starts both in `folder`, where the database stays, and stops both in the end."""
+    with ExitStack() as stack:
+        postgres = LocalPostgres(folder.resolve(), version=version, port=port)
+        postgres.start()
+        stack.callback(postgres.stop)
+        migrate(postgres.url())
+        arguments = ["--port", str(servicebus_port), "--control-port", str(control_port)]
+        if journal is not None:
+            arguments += ["--journal", str(journal)]
+        yield LocalStack(postgres, stack.enter_context(run_endpoint(arguments=arguments)))

@@ -1,0 +1,182 @@
+"""The bridge: claims ready batches and hands them to its lanes, until it is told to stop."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+import time
+from uuid import UUID, uuid4
+
+from bridge import listener
+from bridge.database import Claim, Database
+from bridge.errors import DatabaseUnavailable
+from bridge.lane import Lane, Result
+from bridge.logs import EventLog
+from bridge.settings import Settings
+
+log = EventLog("stagebus.relay")
+
+#: Seconds between two looks at a queue that ran dry: from the first to (the setting) poll.
+FIRST_POLL = 0.05
+
+#: Seconds after which a claim looks at all waiting batches, not only at those after the last one.
+FULL_LOOK = 2.0
+
+#: Seconds for which no batch is claimed after the broker could not be reached, doubled each time.
+FIRST_PAUSE = 0.25
+LONGEST_PAUSE = 5.0
+
+#: Seconds between two rounds of maintenance.
+MAINTENANCE = 2.0
+
+
+class Relay:
+    """One bridge process: a new identity at each start, any number side by side."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.bridge_id: UUID = uuid4()
+        self._settings = settings
+        self._database = Database(settings.database_url, "relay")
+        self._stopping = asyncio.Event()
+        self._wake = asyncio.Event()
+        self._lanes = [Lane(settings, self._stopping) for _ in range(settings.connections)]
+        self._free = list(self._lanes)
+        self._at_work: set[asyncio.Task[None]] = set()
+        self._hint = 0
+        self._full_look_at = 0.0
+        self._paused_until = 0.0
+        self._pause = FIRST_PAUSE
+
+    def stop(self) -> None:
+        """Begins to drain: no new claim, no new send; what is in flight is recorded."""
+        if not self._stopping.is_set():
+            log.info("bridge.draining", batches=len(self._at_work))
+        self._stopping.set()
+        self._wake.set()
+
+    async def run(self) -> None:
+        """Publishes until `stop` is called and everything is given back.
+
+        Waits for a database and a broker that are not there yet, or not any more. Raises
+        IncompatibleDatabase.
+        """
+        background: list[asyncio.Task[None]] = []
+        try:
+            if await self._wait_for_database():
+                log.info(
+                    "bridge.started",
+                    bridge_id=str(self.bridge_id),
+                    host=socket.gethostname(),
+                    pid=os.getpid(),
+                    connections=self._settings.connections,
+                )
+                background = [
+                    asyncio.create_task(listener.run(self._settings.database_url, self._wake)),
+                    asyncio.create_task(self._maintain()),
+                ]
+                await self._claim_until_stopped()
+                if self._at_work:
+                    await asyncio.wait(self._at_work)
+        finally:
+            for task in (*background, *self._at_work):
+                task.cancel()
+            await asyncio.gather(*background, *self._at_work, return_exceptions=True)
+            await asyncio.gather(*(lane.close() for lane in self._lanes))
+            await self._database.close()
+        log.info("bridge.stopped", bridge_id=str(self.bridge_id))
+
+    async def run_once(self) -> int:
+        """Claims for the lanes that are free and sets them to work; returns how many batches."""
+        full_look = time.monotonic() >= self._full_look_at
+        claimed = await self._claim(0 if full_look else self._hint)
+        if full_look:
+            self._full_look_at = time.monotonic() + FULL_LOOK
+        elif self._free:
+            # The hint passed something over, or nothing is left: look at all of it.
+            claimed += await self._claim(0)
+        return claimed
+
+    async def _claim(self, after_seq: int) -> int:
+        if not self._free:
+            return 0
+        claimed_at = time.monotonic()
+        claims = await self._database.claim_batches(
+            self.bridge_id, len(self._free), self._settings.lease, after_seq
+        )
+        for claim in claims:
+            self._hint = max(self._hint, claim.seq)
+            lane = self._free.pop()
+            task = asyncio.create_task(self._work(lane, claim, claimed_at))
+            self._at_work.add(task)
+            task.add_done_callback(self._at_work.discard)
+        return len(claims)
+
+    async def _work(self, lane: Lane, claim: Claim, claimed_at: float) -> None:
+        try:
+            result = await lane.publish(claim, claimed_at)
+        except Exception:  # noqa: BLE001
+            # A defect of ours must not stop the bridge; the lease brings the batch back.
+            log.error("lane.crashed", with_traceback=True, batch_id=str(claim.batch_id))
+            result = Result.LOST
+        finally:
+            self._free.append(lane)
+            self._wake.set()
+        if result is Result.UNREACHABLE:
+            self._paused_until = time.monotonic() + self._pause
+            self._pause = min(LONGEST_PAUSE, self._pause * 2)
+        else:
+            self._pause = FIRST_PAUSE
+
+    async def _claim_until_stopped(self) -> None:
+        poll = FIRST_POLL
+        while not self._stopping.is_set():
+            self._wake.clear()
+            wait = self._paused_until - time.monotonic()
+            if wait <= 0:
+                try:
+                    claimed = await self.run_once()
+                except DatabaseUnavailable as error:
+                    log.warning("database.unavailable", error=str(error), retry_in=poll)
+                    claimed = 0
+                poll = FIRST_POLL if claimed else min(self._settings.poll, poll * 2)
+                wait = poll if self._free else self._settings.poll
+            await self._sleep(wait)
+
+    async def _sleep(self, seconds: float) -> None:
+        """Sleeps until something happens, `seconds` at most."""
+        try:
+            async with asyncio.timeout(seconds):
+                await self._wake.wait()
+        except TimeoutError:
+            return
+
+    async def _wait_for_database(self) -> bool:
+        """True once the database answers; False when told to stop before."""
+        delay = FIRST_POLL
+        while not self._stopping.is_set():
+            try:
+                await self._database.check_api()
+            except DatabaseUnavailable as error:
+                log.warning("database.unavailable", error=str(error), retry_in=delay)
+                self._wake.clear()
+                if not self._stopping.is_set():
+                    await self._sleep(delay)
+                delay = min(self._settings.poll, delay * 2)
+            else:
+                return True
+        return False
+
+    async def _maintain(self) -> None:
+        database = Database(self._settings.database_url, "maintenance")
+        try:
+            while True:
+                try:
+                    lost, retried = await database.maintain()
+                    if lost or retried:
+                        log.info("maintenance.done", lost_attempts=lost, retried_tasks=retried)
+                except DatabaseUnavailable as error:
+                    log.debug("database.unavailable", error=str(error))
+                await asyncio.sleep(MAINTENANCE)
+        finally:
+            await database.close()

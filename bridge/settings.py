@@ -1,0 +1,48 @@
+"""What a bridge is told from outside: one frozen value, checked once."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from bridge.errors import SettingsError
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """The settings of one bridge process; `stagebus bridge --help` explains each."""
+
+    database_url: str
+    """A libpq URL or conninfo string; its role is a member of stagebus_bridge."""
+    servicebus_connection_string: str | None = None
+    servicebus_namespace: str | None = None
+    """A fully qualified namespace, `NAME.servicebus.windows.net`; then Entra ID signs in."""
+    connections: int = 4
+    """Connections to the broker, and so batches in flight at a time."""
+    lease: float = 60.0
+    """Seconds for which a claimed batch is this bridge's without a sign of life."""
+    send_deadline: float = 20.0
+    """Seconds after which a send without an answer is dropped, its outcome unknown."""
+    poll: float = 5.0
+    """Seconds between two looks for work when no notification comes: the longest wait."""
+    publish_attempts: int = 10
+    """Failed publish attempts after which a batch waits for an operator."""
+    max_send_messages: int = 4500
+    """Messages in one send at most; the service's limit on Standard is 4,500 (undocumented)."""
+
+    def __post_init__(self) -> None:
+        if (self.servicebus_connection_string is None) == (self.servicebus_namespace is None):
+            raise SettingsError(
+                "give either the connection string of Service Bus"
+                " (STAGEBUS_SERVICEBUS_CONNECTION_STRING) or its namespace"
+                " (STAGEBUS_SERVICEBUS_NAMESPACE), not both and not neither"
+            )
+        if self.send_deadline >= self.lease:
+            raise SettingsError(
+                f"the send deadline ({self.send_deadline:g} s) must be shorter than the lease"
+                f" ({self.lease:g} s): a send may not outlive the claim it belongs to"
+            )
+        for name in ("connections", "lease", "send_deadline", "poll", "publish_attempts"):
+            if getattr(self, name) <= 0:
+                raise SettingsError(f"{name} must be above 0; it is {getattr(self, name):g}")
+        if not 1 <= self.max_send_messages <= 4500:
+            raise SettingsError(f"max_send_messages is 1 to 4500; it is {self.max_send_messages}")
