@@ -224,5 +224,45 @@ def local(
             signal.sigwait({signal.SIGINT, signal.SIGTERM})
 
 
+@main.command()
+@click.option(
+    "--min-population",
+    type=click.Choice(["500", "1000", "5000", "15000"]),
+    default="15000",
+    help="Which extract of GeoNames: 15000 has 34,006 places, 500 has 234,908.",
+)
+@click.option(
+    "--kill-bridge",
+    is_flag=True,
+    help="Kill the bridge (SIGKILL) in the middle and start another: nothing is lost.",
+)
+@click.option(
+    "--build",
+    type=click.Path(path_type=Path, file_okay=False),
+    default=Path("build"),
+    help="The folder for demo.json, logs and ledgers.",
+)
+def demo(min_population: str, kill_bridge: bool, build: Path) -> None:
+    """The main job end to end, on this machine and on real data.
+
+    Exits with 1 when anything was lost, done twice, or the result is wrong.
+    """
+    # The extra 'local' may not be installed where only the service runs.
+    from rich.console import Console
+
+    from bridge.local.demo.places import load_places
+    from bridge.local.demo.run import run_demo
+    from bridge.local.demo.screen import Screen, show
+
+    console = Console()
+    places = load_places(int(min_population))
+    with Screen(console) as screen:
+        report, totals = run_demo(places, build, screen.look, kill_bridge=kill_bridge)
+    show(console, report, totals)
+    console.print(f"figures: {build / 'demo.json'}")
+    if not report.good:
+        raise click.ClickException("the demo's figures are not as they must be")
+
+
 if __name__ == "__main__":
     main()

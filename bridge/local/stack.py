@@ -7,6 +7,8 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from psycopg.conninfo import make_conninfo
+
 from bridge.local.endpoint.process import RunningEndpoint, run_endpoint
 from bridge.local.postgres import LocalPostgres
 from bridge.migrate import migrate
@@ -22,6 +24,10 @@ class LocalStack:
     @property
     def database_url(self) -> str:
         return self.postgres.url()
+
+    def database_url_for(self, role: str) -> str:
+        """The same database, for another role."""
+        return make_conninfo(self.postgres.url(), user=role)
 
     @property
     def connection_string(self) -> str:

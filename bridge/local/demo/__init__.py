@@ -1,0 +1,1 @@
+"""The main job, end to end, on real data: GeoNames' places, gathered into hexagons of H3."""

@@ -1,0 +1,99 @@
+"""The demo's processes: a bridge and workers, each with a log, ended when the demo ends."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from bridge.local.stack import LocalStack
+
+STOP_TIMEOUT = 30.0
+
+
+@dataclass
+class Processes:
+    """Starts, kills and stops; also a context manager that leaves none behind."""
+
+    stack: LocalStack
+    folder: Path
+    """Where logs and ledgers go."""
+    _running: list[subprocess.Popen[bytes]] = field(default_factory=list)
+
+    def __enter__(self) -> Processes:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    @property
+    def ledgers(self) -> list[Path]:
+        return sorted(self.folder.glob("worker-*.ledger"))
+
+    def start_bridge(self) -> subprocess.Popen[bytes]:
+        """A bridge with a short lease, so that what a killed one held is soon free."""
+        return self._start(
+            "bridge",
+            ["-m", "bridge.cli", "bridge", "--lease", "6", "--send-deadline", "4"],
+            {
+                "STAGEBUS_DATABASE_URL": self.stack.database_url_for("demo_bridge"),
+                "STAGEBUS_SERVICEBUS_CONNECTION_STRING": self.stack.connection_string,
+            },
+        )
+
+    def start_worker(self, number: int) -> subprocess.Popen[bytes]:
+        name = f"worker-{number}"
+        return self._start(
+            name,
+            [
+                *("-m", "bridge.local.demo.worker"),
+                self.stack.database_url_for("demo_worker"),
+                self.stack.connection_string,
+                str(self.folder / f"{name}.ledger"),
+            ],
+            {},
+        )
+
+    def kill(self, process: subprocess.Popen[bytes]) -> None:
+        """SIGKILL: no chance to say good-bye."""
+        process.kill()
+        process.wait()
+        self._running.remove(process)
+
+    def check(self) -> None:
+        """Raises RuntimeError if one of them has ended by itself."""
+        for process in self._running:
+            if process.poll() is not None:
+                raise RuntimeError(
+                    f"{' '.join(map(str, process.args[1:4]))} ended with {process.returncode};"
+                    f" its log is in {self.folder}"
+                )
+
+    def stop(self) -> None:
+        for process in self._running:
+            process.send_signal(signal.SIGTERM)
+        for process in self._running:
+            try:
+                process.wait(STOP_TIMEOUT)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+        self._running.clear()
+
+    def _start(
+        self, name: str, arguments: list[str], environment: dict[str, str]
+    ) -> subprocess.Popen[bytes]:
+        with (self.folder / f"{name}.log").open("ab") as log:
+            process = subprocess.Popen(
+                [sys.executable, *arguments],
+                env={**os.environ, **environment},
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
+        self._running.append(process)
+        return process

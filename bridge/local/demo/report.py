@@ -1,0 +1,97 @@
+"""What the demo's figures are counted from: the database, the endpoint's journal, the ledgers."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import psycopg
+
+from bridge.local.demo.processes import Processes
+from bridge.local.stack import LocalStack
+
+
+@dataclass(frozen=True)
+class Report:
+    """The figures of `build/demo.json`."""
+
+    tasks: int
+    """Tasks in the database."""
+    accepted: int
+    """Messages that the endpoint accepted, duplicates that it then dropped included."""
+    completed: int
+    """Tasks that the database has as completed."""
+    lost: int
+    """Tasks in the database of which the endpoint never stored a message, or that did not end."""
+    duplicates: int
+    """Messages that the endpoint stored of tasks that it had stored one of before."""
+    duplicates_dropped: int
+    """Repeated messages that its duplicate detection dropped."""
+    done_twice: int
+    """Tasks that the workers' own ledgers name more than once."""
+    stages_completed: int
+    result_matches: bool
+    seconds: dict[str, float]
+    """By phase, and in total."""
+
+    @property
+    def good(self) -> bool:
+        return (
+            self.result_matches
+            and self.stages_completed == 2
+            and not (self.lost or self.duplicates or self.done_twice)
+        )
+
+    def as_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+def count(
+    stack: LocalStack,
+    processes: Processes,
+    job_id: UUID,
+    journal: Path,
+    *,
+    result_matches: bool,
+    seconds: dict[str, float],
+) -> Report:
+    """Counts everything anew; nothing here is what the demo believes."""
+    with psycopg.connect(stack.database_url) as connection:
+        tasks = {
+            str(row[0]): str(row[1])
+            for row in connection.execute(
+                "select task_id, status from stagebus.tasks where job_id = %s", (job_id,)
+            )
+        }
+        stages = connection.execute(
+            "select count(*) from stagebus.stages where job_id = %s and status = 'completed'",
+            (job_id,),
+        ).fetchone()
+    # A line of the journal: entity, sequence number, message id.
+    stored = Counter(
+        line.rstrip("\n").split("\t")[2].split(".")[0]
+        for line in journal.open(encoding="utf-8")
+        if line.startswith("tasks\t")
+    )
+    worked = Counter(
+        line.strip() for ledger in processes.ledgers for line in ledger.open(encoding="utf-8")
+    )
+    counts = stack.endpoint.counts()["entities"]["tasks"]
+    completed = sum(status == "completed" for status in tasks.values())
+    return Report(
+        tasks=len(tasks),
+        accepted=counts["received"],
+        completed=completed,
+        lost=sum(
+            task_id not in stored or status != "completed" for task_id, status in tasks.items()
+        ),
+        duplicates=sum(times - 1 for times in stored.values()),
+        duplicates_dropped=counts["duplicates_dropped"],
+        done_twice=sum(times > 1 for times in worked.values()),
+        stages_completed=0 if stages is None else int(stages[0]),
+        result_matches=result_matches,
+        seconds=seconds,
+    )
