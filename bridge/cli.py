@@ -175,6 +175,16 @@ async def _run_bridge(settings: Settings) -> int:
     return 0
 
 
+def _end(*_: object) -> None:
+    """Ends the process as Ctrl-C does, so that what was started is stopped."""
+    raise KeyboardInterrupt
+
+
+def _wait_for_a_signal() -> None:
+    with contextlib.suppress(KeyboardInterrupt):
+        signal.pause()
+
+
 @main.command()
 @click.option(
     "--folder",
@@ -208,6 +218,7 @@ def local(
     from bridge.local.postgres import server_binaries
     from bridge.local.stack import local_stack
 
+    signal.signal(signal.SIGTERM, _end)
     with local_stack(
         folder,
         version=int(postgres_version),
@@ -220,8 +231,7 @@ def local(
         click.echo(f"# psql:   {server_binaries(int(postgres_version)) / 'psql'}")
         click.echo(f"# counts: {stack.endpoint.control_url}/counts")
         click.echo("# running until Ctrl-C")
-        with contextlib.suppress(KeyboardInterrupt):
-            signal.sigwait({signal.SIGINT, signal.SIGTERM})
+        _wait_for_a_signal()
 
 
 @main.command()
@@ -254,6 +264,7 @@ def demo(min_population: str, kill_bridge: bool, build: Path) -> None:
     from bridge.local.demo.run import run_demo
     from bridge.local.demo.screen import Screen, show
 
+    signal.signal(signal.SIGTERM, _end)
     console = Console()
     places = load_places(int(min_population))
     with Screen(console) as screen:

@@ -18,7 +18,11 @@ begin
     end loop;
     -- Acting as the owner needs membership; a superuser has it already.
     if not (select r.rolsuper from pg_roles r where r.rolname = current_user) then
-        execute format('grant stagebus_owner to %I', current_user);
+        begin
+            execute format('grant stagebus_owner to %I', current_user);
+        exception when insufficient_privilege then
+            raise notice 'whoever made stagebus_owner must have granted it to %', current_user;
+        end;
     end if;
 end;
 $$;

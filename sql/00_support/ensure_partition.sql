@@ -15,7 +15,11 @@ begin
         return v_name;
     end if;
     perform pg_advisory_xact_lock(hashtextextended('stagebus.ensure_partition', 0));
-    if to_regclass('stagebus_data.' || v_name) is not null then
+    -- to_regclass would answer from its cache, which has not heard of the session before us.
+    if exists (
+        select from pg_class as c
+        where c.relname = v_name and c.relnamespace = 'stagebus_data'::regnamespace)
+    then
         return v_name;
     end if;
     execute format(
