@@ -33,11 +33,12 @@ demo: $(READY) ## the main job end to end on real data: MIN_POPULATION=15000
 test: $(READY) ## the tests: PG=18, ARGS="-k name"
 	@STAGEBUS_TEST_PG=$(PG) $(BIN)/python -m pytest $(ARGS)
 
-lint: $(READY) ## ruff, mypy, layers
+lint: $(READY) ## ruff, mypy, layers, the style of sql/
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
-	@$(BIN)/lint-imports
+	@$(BIN)/lint-imports --no-cache
+	@$(BIN)/python -m tests.sql_style
 
 format: $(READY) ## let ruff put the Python in order
 	@$(BIN)/ruff check --fix .

@@ -3,7 +3,7 @@
 create or replace function stagebus.clock() returns timestamptz
 language sql
 stable
-set search_path = stagebus_data, pg_temp
+set search_path = stagebus_data, stagebus, pg_temp
 as $$
     select coalesce((select t.at from stagebus_data.test_clock as t), clock_timestamp());
 $$;

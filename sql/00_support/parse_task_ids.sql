@@ -1,4 +1,5 @@
--- The way back from ids to keys, for many at once.
+-- The way back from ids to keys, for many at once. That it expects ten rows, and not the usual
+-- thousand, is what makes its callers look tasks up by their key before the table is analysed.
 create or replace function stagebus.parse_task_ids(p_task_ids text[])
 returns table (
     ordinal integer,
@@ -9,6 +10,7 @@ returns table (
 )
 language sql
 immutable
+rows 10
 set search_path = stagebus_data, stagebus, pg_temp
 as $$
     select

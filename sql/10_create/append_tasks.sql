@@ -14,8 +14,7 @@ declare
     v_bad      record;
     v_job_type text := (select j.job_type from jobs as j where j.job_id = p_job_id);
     v_size     record;
-    v_common   integer := case when v_stage.parameters = '{}' then 0
-                          else octet_length(v_stage.parameters::text) end;
+    v_common   integer := coalesce(octet_length(nullif(v_stage.parameters, '{}')::text), 0);
 begin
     if v_count = 0 then
         return v_stage.task_count;

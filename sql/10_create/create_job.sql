@@ -15,7 +15,8 @@ declare
 begin
     if coalesce(length(p_job_type) not between 1 and 100, true) then
         perform stagebus.raise_error(
-            'SB116', format('job type %s is not usable', coalesce(quote_literal(p_job_type), 'null')),
+            'SB116',
+            format('job type %s is not usable', coalesce(quote_literal(p_job_type), 'null')),
             'A job type has 1 to 100 characters.', 'Name the job type, e.g. ''tile_pyramid''.');
     end if;
     if coalesce(jsonb_typeof(create_job.parameters) <> 'object', true) then

@@ -45,6 +45,10 @@ begin
                 'Build the object in the query: select jsonb_build_object(''id'', id, …) from …');
         end if;
         v_chunk := array[v_task];
+        if pg_catalog.jsonb_typeof(v_task) operator(pg_catalog.<>) 'object' then
+            -- Refused here, since further rows of another type would not even become jsonb.
+            perform stagebus.append_tasks(p_job_id, p_stage, v_chunk);
+        end if;
         loop
             v_fetched := 0;
             for v_task in execute pg_catalog.format('fetch forward 10000 from %I', v_cursor) loop

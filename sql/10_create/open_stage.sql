@@ -52,7 +52,7 @@ begin
         perform stagebus.raise_error(
             'SB104', format('stage %s of job %s exists already', p_stage, p_job_id),
             'A stage is made once.',
-            'Use the next number, or if_exists => ''skip'' to get the summary of the one there is.');
+            'Use the next number, or if_exists => ''skip'' for the summary of what there is.');
     end if;
     select s.stage, s.state into v_earlier
     from stages as s

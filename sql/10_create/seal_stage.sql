@@ -20,10 +20,14 @@ begin
     v_size := case v_type.boundary when 'by_stage' then 10000 else v_type.batch_size end;
 
     if v_stage.task_count > 0 then
-        v_waiting := exists (
-            select from batches as b
+        -- In the order of the index of waiting batches, so that nothing else of the table is read.
+        v_waiting := coalesce((
+            select true
+            from batches as b
             where b.destination = v_stage.destination and b.state = 'pending_queue'
-                and b.ready_at <= v_now);
+                and b.ready_at <= v_now
+            order by b.seq
+            limit 1), false);
         insert into batches (
             job_id, batch_id, stage, destination, first_index, last_index, task_count,
             ready_at, published_through, created_at)

@@ -50,5 +50,5 @@ end;
 $$;
 comment on function stagebus.record_send(
     uuid, uuid, integer, integer, integer, integer, bigint, interval, text, text, interval) is
-    'True when the send is recorded, now or by the same call before; false when the batch is no longer this claim''s, and then '
-    'nothing is written and the bridge drops the batch.';
+    'True when the send is recorded, now or by the same call before; false when the batch is no '
+    'longer this claim''s, and then nothing is written and the bridge drops the batch.';

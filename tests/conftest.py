@@ -1,0 +1,116 @@
+"""One PostgreSQL server for all tests, and for each test a fresh, migrated database of it.
+
+The server comes from the wheel (STAGEBUS_TEST_PG names its major version), or it is the one that
+STAGEBUS_TEST_DATABASE_URL names, as a superuser. The databases are clones of one template.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import psycopg
+import pytest
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
+from pytest_postgresql import factories
+
+from bridge.local.postgres import temporary_postgres
+from bridge.migrate import migrate
+from tests.client import Client
+
+#: A server that a power cut may break, and that is the faster for it.
+SETTINGS = {
+    "fsync": "off",
+    "synchronous_commit": "off",
+    "full_page_writes": "off",
+    "autovacuum": "off",
+    "max_connections": "200",
+}
+
+
+@dataclass(frozen=True)
+class Server:
+    """Where the server is, in the words of pytest-postgresql."""
+
+    host: str
+    port: int
+    user: str
+    password: str | None
+    maintenance_dbname: str = "postgres"
+    template_dbname: str | None = None
+    options: str = ""
+
+    def url(self, database: str) -> str:
+        """A libpq connection string for one of the server's databases."""
+        return make_conninfo(
+            host=self.host,
+            port=self.port,
+            user=self.user,
+            password=self.password,
+            dbname=database,
+        )
+
+
+@pytest.fixture(scope="session")
+def server() -> Iterator[Server]:
+    """The server of all tests."""
+    given = os.environ.get("STAGEBUS_TEST_DATABASE_URL")
+    if given:
+        parts = conninfo_to_dict(given)
+        yield Server(
+            host=str(parts.get("host") or "127.0.0.1"),
+            port=int(parts.get("port") or 5432),
+            user=str(parts.get("user") or "postgres"),
+            password=None if parts.get("password") is None else str(parts["password"]),
+            maintenance_dbname=str(parts.get("dbname") or "postgres"),
+        )
+        return
+    version = int(os.environ.get("STAGEBUS_TEST_PG", "18"))
+    with temporary_postgres(version=version, port=0, settings=SETTINGS) as postgres:
+        assert postgres.port
+        yield Server(host=str(postgres.folder), port=postgres.port, user="postgres", password=None)
+
+
+def migrate_template(
+    *, host: str, port: int, user: str, dbname: str, password: str | None, **_: Any
+) -> None:
+    """What makes the template: pytest-postgresql calls it once."""
+    migrate(make_conninfo(host=host, port=port, user=user, dbname=dbname, password=password))
+
+
+template = factories.postgresql_noproc(
+    dbname=f"stagebus_test_{os.getpid()}", load=[migrate_template], depends_on="server"
+)
+clone = factories.postgresql("template")
+
+
+@pytest.fixture
+def database_url(server: Server, clone: psycopg.Connection[Any]) -> str:
+    """A fresh, migrated database."""
+    database = clone.info.dbname
+    # Settings of a database are not cloned with it.
+    clone.execute(f'alter database "{database}" set search_path = "$user", public, stagebus')
+    clone.commit()
+    clone.close()
+    return server.url(database)
+
+
+@pytest.fixture
+def caller(client: Client) -> Iterator[Client]:
+    """A session of an ordinary role that has been granted stagebus_producer and no more."""
+    client.execute("drop role if exists stagebus_test_caller")
+    client.execute("create role stagebus_test_caller login in role stagebus_producer")
+    session = client.session("stagebus_test_caller")
+    yield session
+    session.close()
+    client.execute("drop owned by stagebus_test_caller cascade")
+    client.execute("drop role stagebus_test_caller")
+
+
+@pytest.fixture
+def client(database_url: str) -> Iterator[Client]:
+    """A superuser's session in a fresh, migrated database."""
+    with Client(database_url) as session:
+        yield session

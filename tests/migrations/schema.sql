@@ -1,0 +1,416 @@
+CREATE SCHEMA stagebus_data;
+
+ALTER SCHEMA stagebus_data OWNER TO stagebus_owner;
+
+CREATE TABLE stagebus_data.stages (
+    job_id uuid NOT NULL,
+    stage integer NOT NULL,
+    task_type text NOT NULL,
+    destination text NOT NULL,
+    state text DEFAULT 'filling'::text NOT NULL,
+    parameters jsonb DEFAULT '{}'::jsonb NOT NULL,
+    nonce text NOT NULL,
+    task_count integer DEFAULT 0 NOT NULL,
+    batch_count integer DEFAULT 0 NOT NULL,
+    body_bytes bigint DEFAULT 0 NOT NULL,
+    open_groups integer DEFAULT 0 NOT NULL,
+    completed integer DEFAULT 0 NOT NULL,
+    failed integer DEFAULT 0 NOT NULL,
+    cancelled integer DEFAULT 0 NOT NULL,
+    created_at timestamp with time zone NOT NULL,
+    sealed_at timestamp with time zone,
+    ended_at timestamp with time zone,
+    CONSTRAINT a_stage_has_an_end_exactly_when_it_ended CHECK (((ended_at IS NULL) = (state = ANY (ARRAY['filling'::text, 'provisional'::text, 'blocked'::text, 'open'::text])))),
+    CONSTRAINT a_stage_is_sealed_exactly_when_it_left_filling CHECK (((sealed_at IS NULL) = (state = 'filling'::text))),
+    CONSTRAINT counts_are_not_negative CHECK ((LEAST((task_count)::bigint, (batch_count)::bigint, body_bytes, (open_groups)::bigint, (completed)::bigint, (failed)::bigint, (cancelled)::bigint) >= 0)),
+    CONSTRAINT no_more_tasks_end_than_there_are CHECK (((((completed)::bigint + failed) + cancelled) <= task_count)),
+    CONSTRAINT nonce_is_10_hex_digits CHECK ((nonce ~ '^[0-9a-f]{10}$'::text)),
+    CONSTRAINT stage_is_1_to_32767 CHECK (((stage >= 1) AND (stage <= 32767))),
+    CONSTRAINT stage_parameters_are_an_object CHECK ((jsonb_typeof(parameters) = 'object'::text)),
+    CONSTRAINT stage_state_is_known CHECK ((state = ANY (ARRAY['filling'::text, 'provisional'::text, 'blocked'::text, 'open'::text, 'completed'::text, 'completed_with_errors'::text, 'failed'::text, 'cancelled'::text])))
+);
+
+ALTER TABLE stagebus_data.stages OWNER TO stagebus_owner;
+
+CREATE TABLE stagebus_data.batches (
+    job_id uuid NOT NULL,
+    batch_id uuid NOT NULL,
+    stage integer NOT NULL,
+    destination text NOT NULL,
+    seq bigint NOT NULL,
+    scattered boolean DEFAULT false NOT NULL,
+    first_index integer NOT NULL,
+    last_index integer NOT NULL,
+    task_count integer NOT NULL,
+    state text DEFAULT 'pending_queue'::text NOT NULL,
+    dispatch integer DEFAULT 1 NOT NULL,
+    claim_epoch integer DEFAULT 0 NOT NULL,
+    claimed_by uuid,
+    lease_until timestamp with time zone,
+    ready_at timestamp with time zone NOT NULL,
+    published_through integer NOT NULL,
+    publish_attempts integer DEFAULT 0 NOT NULL,
+    send_count integer DEFAULT 0 NOT NULL,
+    last_error text,
+    created_at timestamp with time zone NOT NULL,
+    queued_at timestamp with time zone,
+    CONSTRAINT a_batch_has_tasks CHECK (((task_count >= 1) AND (task_count <= ((last_index - first_index) + 1)))),
+    CONSTRAINT a_batch_is_leased_exactly_while_it_is_publishing CHECK (((state = 'publishing'::text) = ((claimed_by IS NOT NULL) AND (lease_until IS NOT NULL)))),
+    CONSTRAINT a_queued_batch_is_published_through_its_last_task CHECK (((state <> 'queued'::text) OR ((published_through = last_index) AND (queued_at IS NOT NULL)))),
+    CONSTRAINT a_range_batch_has_all_of_its_range CHECK ((scattered OR (task_count = ((last_index - first_index) + 1)))),
+    CONSTRAINT batch_state_is_known CHECK ((state = ANY (ARRAY['pending_queue'::text, 'publishing'::text, 'queued'::text, 'held'::text, 'failed'::text, 'cancelled'::text]))),
+    CONSTRAINT published_through_lies_in_the_batch CHECK (((published_through >= (first_index - 1)) AND (published_through <= last_index)))
+)
+WITH (fillfactor='50');
+
+ALTER TABLE stagebus_data.batches OWNER TO stagebus_owner;
+
+CREATE TABLE stagebus_data.counter_groups (
+    job_id uuid NOT NULL,
+    stage integer NOT NULL,
+    group_no integer NOT NULL,
+    open_slots integer NOT NULL,
+    completed integer DEFAULT 0 NOT NULL,
+    failed integer DEFAULT 0 NOT NULL,
+    cancelled integer DEFAULT 0 NOT NULL,
+    CONSTRAINT group_counts_are_not_negative CHECK ((LEAST(open_slots, completed, failed, cancelled) >= 0))
+)
+WITH (fillfactor='50');
+
+ALTER TABLE stagebus_data.counter_groups OWNER TO stagebus_owner;
+
+CREATE TABLE stagebus_data.counter_slots (
+    job_id uuid NOT NULL,
+    stage integer NOT NULL,
+    slot_no integer NOT NULL,
+    open_tasks integer NOT NULL,
+    completed integer DEFAULT 0 NOT NULL,
+    failed integer DEFAULT 0 NOT NULL,
+    cancelled integer DEFAULT 0 NOT NULL,
+    CONSTRAINT slot_counts_are_not_negative CHECK ((LEAST(open_tasks, completed, failed, cancelled) >= 0))
+)
+WITH (fillfactor='50');
+
+ALTER TABLE stagebus_data.counter_slots OWNER TO stagebus_owner;
+
+CREATE TABLE stagebus_data.jobs (
+    job_id uuid NOT NULL,
+    job_type text NOT NULL,
+    state text DEFAULT 'created'::text NOT NULL,
+    parameters jsonb DEFAULT '{}'::jsonb NOT NULL,
+    created_at timestamp with time zone NOT NULL,
+    created_by text DEFAULT SESSION_USER NOT NULL,
+    started_at timestamp with time zone,
+    ended_at timestamp with time zone,
+    CONSTRAINT a_job_has_an_end_exactly_when_it_ended CHECK (((ended_at IS NULL) = (state = ANY (ARRAY['created'::text, 'running'::text])))),
+    CONSTRAINT job_parameters_are_an_object CHECK ((jsonb_typeof(parameters) = 'object'::text)),
+    CONSTRAINT job_state_is_known CHECK ((state = ANY (ARRAY['created'::text, 'running'::text, 'completed'::text, 'completed_with_errors'::text, 'failed'::text, 'cancelled'::text]))),
+    CONSTRAINT job_type_has_1_to_100_characters CHECK (((length(job_type) >= 1) AND (length(job_type) <= 100)))
+);
+
+ALTER TABLE stagebus_data.jobs OWNER TO stagebus_owner;
+
+CREATE TABLE stagebus_data.running_attempts (
+    job_id uuid NOT NULL,
+    stage integer NOT NULL,
+    task_index integer NOT NULL,
+    attempt smallint NOT NULL,
+    worker text,
+    started_at timestamp with time zone NOT NULL,
+    lease_until timestamp with time zone NOT NULL
+);
+
+ALTER TABLE stagebus_data.running_attempts OWNER TO stagebus_owner;
+
+CREATE TABLE stagebus_data.waiting_retries (
+    job_id uuid NOT NULL,
+    stage integer NOT NULL,
+    task_index integer NOT NULL,
+    due_at timestamp with time zone NOT NULL,
+    error text NOT NULL
+);
+
+ALTER TABLE stagebus_data.waiting_retries OWNER TO stagebus_owner;
+
+CREATE TABLE stagebus_data.due_advances (
+    job_id uuid NOT NULL,
+    stage integer NOT NULL,
+    due_since timestamp with time zone NOT NULL
+);
+
+ALTER TABLE stagebus_data.due_advances OWNER TO stagebus_owner;
+
+CREATE TABLE stagebus_data.job_dedupe_keys (
+    dedupe_key text NOT NULL,
+    job_id uuid NOT NULL,
+    CONSTRAINT dedupe_key_has_1_to_512_characters CHECK (((length(dedupe_key) >= 1) AND (length(dedupe_key) <= 512)))
+);
+
+ALTER TABLE stagebus_data.job_dedupe_keys OWNER TO stagebus_owner;
+
+CREATE TABLE stagebus_data.sends (
+    job_id uuid NOT NULL,
+    batch_id uuid NOT NULL,
+    send_no integer NOT NULL,
+    dispatch integer NOT NULL,
+    claim_epoch integer NOT NULL,
+    claimed_by uuid NOT NULL,
+    first_index integer NOT NULL,
+    last_index integer NOT NULL,
+    messages integer,
+    bytes bigint,
+    outcome text NOT NULL,
+    error text,
+    duration interval,
+    recorded_at timestamp with time zone NOT NULL,
+    CONSTRAINT an_accepted_send_has_its_numbers CHECK (((outcome <> 'accepted'::text) OR ((messages IS NOT NULL) AND (bytes IS NOT NULL) AND (error IS NULL)))),
+    CONSTRAINT any_other_outcome_has_an_error CHECK (((outcome = 'accepted'::text) OR (error IS NOT NULL))),
+    CONSTRAINT outcome_is_known CHECK ((outcome = ANY (ARRAY['accepted'::text, 'rejected'::text, 'unknown'::text])))
+);
+
+ALTER TABLE stagebus_data.sends OWNER TO stagebus_owner;
+
+CREATE TABLE stagebus_data.batch_members (
+    job_id uuid NOT NULL,
+    stage integer NOT NULL,
+    task_index integer NOT NULL,
+    batch_id uuid NOT NULL
+);
+
+ALTER TABLE stagebus_data.batch_members OWNER TO stagebus_owner;
+
+CREATE TABLE stagebus_data.failed_tasks (
+    job_id uuid NOT NULL,
+    stage integer NOT NULL,
+    task_index integer NOT NULL,
+    attempt smallint NOT NULL,
+    error text NOT NULL,
+    failed_at timestamp with time zone NOT NULL
+);
+
+ALTER TABLE stagebus_data.failed_tasks OWNER TO stagebus_owner;
+
+CREATE TABLE stagebus_data.tasks (
+    job_id uuid NOT NULL,
+    stage integer NOT NULL,
+    task_index integer NOT NULL,
+    attempt smallint DEFAULT 1 NOT NULL,
+    state text,
+    parameters jsonb,
+    token uuid,
+    result jsonb,
+    CONSTRAINT a_processing_task_has_a_token CHECK (((state <> 'processing'::text) OR (token IS NOT NULL))),
+    CONSTRAINT attempt_starts_at_1 CHECK ((attempt >= 1)),
+    CONSTRAINT only_a_completed_task_has_a_result CHECK (((result IS NULL) OR (state = 'completed'::text))),
+    CONSTRAINT task_index_starts_at_1 CHECK ((task_index >= 1)),
+    CONSTRAINT task_state_is_known CHECK ((state = ANY (ARRAY['processing'::text, 'retry_wait'::text, 'completed'::text, 'failed'::text, 'cancelled'::text])))
+)
+PARTITION BY RANGE (job_id);
+
+ALTER TABLE stagebus_data.tasks OWNER TO stagebus_owner;
+
+ALTER TABLE stagebus_data.batches ALTER COLUMN seq ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME stagebus_data.batches_seq_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
+
+CREATE TABLE stagebus_data.destinations (
+    destination text NOT NULL,
+    entity_kind text DEFAULT 'queue'::text NOT NULL,
+    entity text NOT NULL,
+    max_send_bytes integer DEFAULT 262144 NOT NULL,
+    max_send_messages integer DEFAULT 4500 NOT NULL,
+    created_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    paused_at timestamp with time zone,
+    pause_reason text,
+    throttled_until timestamp with time zone,
+    CONSTRAINT a_pause_has_a_reason CHECK (((paused_at IS NULL) = (pause_reason IS NULL))),
+    CONSTRAINT a_send_holds_at_least_one_message CHECK ((max_send_messages >= 1)),
+    CONSTRAINT a_send_holds_at_least_one_small_message CHECK ((max_send_bytes >= 4096)),
+    CONSTRAINT entity_is_a_queue_or_a_topic CHECK ((entity_kind = ANY (ARRAY['queue'::text, 'topic'::text]))),
+    CONSTRAINT entity_is_named CHECK (((length(entity) >= 1) AND (length(entity) <= 260)))
+);
+
+ALTER TABLE stagebus_data.destinations OWNER TO stagebus_owner;
+
+CREATE TABLE stagebus_data.installed_code (
+    only_row boolean DEFAULT true NOT NULL,
+    digest text NOT NULL,
+    replayed_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    CONSTRAINT there_is_one_row CHECK (only_row)
+);
+
+ALTER TABLE stagebus_data.installed_code OWNER TO stagebus_owner;
+
+CREATE TABLE stagebus_data.task_types (
+    task_type text NOT NULL,
+    destination text DEFAULT 'tasks'::text NOT NULL,
+    boundary text DEFAULT 'chunk'::text NOT NULL,
+    batch_size integer DEFAULT 1000 NOT NULL,
+    timeout interval DEFAULT '00:15:00'::interval NOT NULL,
+    max_attempts integer DEFAULT 3 NOT NULL,
+    created_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    CONSTRAINT batch_size_is_1_to_100000 CHECK (((batch_size >= 1) AND (batch_size <= 100000))),
+    CONSTRAINT boundary_is_known CHECK ((boundary = ANY (ARRAY['by_stage'::text, 'chunk'::text]))),
+    CONSTRAINT max_attempts_is_1_to_1000 CHECK (((max_attempts >= 1) AND (max_attempts <= 1000))),
+    CONSTRAINT task_type_has_1_to_100_characters CHECK (((length(task_type) >= 1) AND (length(task_type) <= 100))),
+    CONSTRAINT timeout_is_1_second_to_7_days CHECK (((timeout >= '00:00:01'::interval) AND (timeout <= '7 days'::interval)))
+);
+
+ALTER TABLE stagebus_data.task_types OWNER TO stagebus_owner;
+
+CREATE TABLE stagebus_data.tasks_from_WEEK (
+    job_id uuid CONSTRAINT tasks_job_id_not_null NOT NULL,
+    stage integer CONSTRAINT tasks_stage_not_null NOT NULL,
+    task_index integer CONSTRAINT tasks_task_index_not_null NOT NULL,
+    attempt smallint DEFAULT 1 CONSTRAINT tasks_attempt_not_null NOT NULL,
+    state text,
+    parameters jsonb,
+    token uuid,
+    result jsonb,
+    CONSTRAINT a_processing_task_has_a_token CHECK (((state <> 'processing'::text) OR (token IS NOT NULL))),
+    CONSTRAINT attempt_starts_at_1 CHECK ((attempt >= 1)),
+    CONSTRAINT only_a_completed_task_has_a_result CHECK (((result IS NULL) OR (state = 'completed'::text))),
+    CONSTRAINT task_index_starts_at_1 CHECK ((task_index >= 1)),
+    CONSTRAINT task_state_is_known CHECK ((state = ANY (ARRAY['processing'::text, 'retry_wait'::text, 'completed'::text, 'failed'::text, 'cancelled'::text])))
+)
+WITH (fillfactor='85');
+
+ALTER TABLE stagebus_data.tasks_from_WEEK OWNER TO stagebus_owner;
+
+CREATE TABLE stagebus_data.tasks_from_WEEK (
+    job_id uuid CONSTRAINT tasks_job_id_not_null NOT NULL,
+    stage integer CONSTRAINT tasks_stage_not_null NOT NULL,
+    task_index integer CONSTRAINT tasks_task_index_not_null NOT NULL,
+    attempt smallint DEFAULT 1 CONSTRAINT tasks_attempt_not_null NOT NULL,
+    state text,
+    parameters jsonb,
+    token uuid,
+    result jsonb,
+    CONSTRAINT a_processing_task_has_a_token CHECK (((state <> 'processing'::text) OR (token IS NOT NULL))),
+    CONSTRAINT attempt_starts_at_1 CHECK ((attempt >= 1)),
+    CONSTRAINT only_a_completed_task_has_a_result CHECK (((result IS NULL) OR (state = 'completed'::text))),
+    CONSTRAINT task_index_starts_at_1 CHECK ((task_index >= 1)),
+    CONSTRAINT task_state_is_known CHECK ((state = ANY (ARRAY['processing'::text, 'retry_wait'::text, 'completed'::text, 'failed'::text, 'cancelled'::text])))
+)
+WITH (fillfactor='85');
+
+ALTER TABLE stagebus_data.tasks_from_WEEK OWNER TO stagebus_owner;
+
+CREATE TABLE stagebus_data.test_clock (
+    only_row boolean DEFAULT true NOT NULL,
+    at timestamp with time zone NOT NULL,
+    CONSTRAINT there_is_one_row CHECK (only_row)
+);
+
+ALTER TABLE stagebus_data.test_clock OWNER TO stagebus_owner;
+
+ALTER TABLE ONLY stagebus_data.tasks ATTACH PARTITION stagebus_data.tasks_from_WEEK FOR VALUES FROM … TO …;
+
+ALTER TABLE ONLY stagebus_data.tasks ATTACH PARTITION stagebus_data.tasks_from_WEEK FOR VALUES FROM … TO …;
+
+ALTER TABLE ONLY stagebus_data.batch_members
+    ADD CONSTRAINT batch_members_pkey PRIMARY KEY (job_id, stage, task_index);
+
+ALTER TABLE ONLY stagebus_data.batches
+    ADD CONSTRAINT batches_pkey PRIMARY KEY (job_id, batch_id);
+
+ALTER TABLE ONLY stagebus_data.counter_groups
+    ADD CONSTRAINT counter_groups_pkey PRIMARY KEY (job_id, stage, group_no);
+
+ALTER TABLE ONLY stagebus_data.counter_slots
+    ADD CONSTRAINT counter_slots_pkey PRIMARY KEY (job_id, stage, slot_no);
+
+ALTER TABLE ONLY stagebus_data.destinations
+    ADD CONSTRAINT destinations_pkey PRIMARY KEY (destination);
+
+ALTER TABLE ONLY stagebus_data.due_advances
+    ADD CONSTRAINT due_advances_pkey PRIMARY KEY (job_id, stage);
+
+ALTER TABLE ONLY stagebus_data.failed_tasks
+    ADD CONSTRAINT failed_tasks_pkey PRIMARY KEY (job_id, stage, task_index);
+
+ALTER TABLE ONLY stagebus_data.installed_code
+    ADD CONSTRAINT installed_code_pkey PRIMARY KEY (only_row);
+
+ALTER TABLE ONLY stagebus_data.job_dedupe_keys
+    ADD CONSTRAINT job_dedupe_keys_pkey PRIMARY KEY (dedupe_key);
+
+ALTER TABLE ONLY stagebus_data.jobs
+    ADD CONSTRAINT jobs_pkey PRIMARY KEY (job_id);
+
+ALTER TABLE ONLY stagebus_data.running_attempts
+    ADD CONSTRAINT running_attempts_pkey PRIMARY KEY (job_id, stage, task_index);
+
+ALTER TABLE ONLY stagebus_data.sends
+    ADD CONSTRAINT sends_pkey PRIMARY KEY (job_id, batch_id, send_no);
+
+ALTER TABLE ONLY stagebus_data.stages
+    ADD CONSTRAINT stages_pkey PRIMARY KEY (job_id, stage);
+
+ALTER TABLE ONLY stagebus_data.task_types
+    ADD CONSTRAINT task_types_pkey PRIMARY KEY (task_type);
+
+ALTER TABLE ONLY stagebus_data.tasks
+    ADD CONSTRAINT tasks_pkey PRIMARY KEY (job_id, stage, task_index);
+
+ALTER TABLE ONLY stagebus_data.tasks_from_WEEK
+    ADD CONSTRAINT tasks_from_WEEK_pkey PRIMARY KEY (job_id, stage, task_index);
+
+ALTER TABLE ONLY stagebus_data.tasks_from_WEEK
+    ADD CONSTRAINT tasks_from_WEEK_pkey PRIMARY KEY (job_id, stage, task_index);
+
+ALTER TABLE ONLY stagebus_data.test_clock
+    ADD CONSTRAINT test_clock_pkey PRIMARY KEY (only_row);
+
+ALTER TABLE ONLY stagebus_data.waiting_retries
+    ADD CONSTRAINT waiting_retries_pkey PRIMARY KEY (job_id, stage, task_index);
+
+CREATE INDEX batch_members_by_batch ON stagebus_data.batch_members USING btree (job_id, batch_id, task_index);
+
+CREATE UNIQUE INDEX batches_by_range ON stagebus_data.batches USING btree (job_id, stage, first_index) WHERE (NOT scattered);
+
+CREATE INDEX batches_leased ON stagebus_data.batches USING btree (lease_until) WHERE (state = 'publishing'::text);
+
+CREATE INDEX batches_waiting ON stagebus_data.batches USING btree (destination, seq) WHERE (state = 'pending_queue'::text);
+
+CREATE INDEX job_dedupe_keys_of_a_job ON stagebus_data.job_dedupe_keys USING btree (job_id);
+
+CREATE INDEX running_attempts_by_lease ON stagebus_data.running_attempts USING btree (lease_until);
+
+CREATE INDEX waiting_retries_by_due_time ON stagebus_data.waiting_retries USING btree (due_at);
+
+ALTER INDEX stagebus_data.tasks_pkey ATTACH PARTITION stagebus_data.tasks_from_WEEK_pkey;
+
+ALTER INDEX stagebus_data.tasks_pkey ATTACH PARTITION stagebus_data.tasks_from_WEEK_pkey;
+
+ALTER TABLE ONLY stagebus_data.batches
+    ADD CONSTRAINT batches_destination_fkey FOREIGN KEY (destination) REFERENCES stagebus_data.destinations(destination);
+
+ALTER TABLE ONLY stagebus_data.batches
+    ADD CONSTRAINT batches_job_id_stage_fkey FOREIGN KEY (job_id, stage) REFERENCES stagebus_data.stages(job_id, stage) ON DELETE CASCADE;
+
+ALTER TABLE ONLY stagebus_data.due_advances
+    ADD CONSTRAINT due_advances_job_id_fkey FOREIGN KEY (job_id) REFERENCES stagebus_data.jobs(job_id) ON DELETE CASCADE;
+
+ALTER TABLE ONLY stagebus_data.job_dedupe_keys
+    ADD CONSTRAINT job_dedupe_keys_job_id_fkey FOREIGN KEY (job_id) REFERENCES stagebus_data.jobs(job_id) ON DELETE CASCADE DEFERRABLE INITIALLY DEFERRED;
+
+ALTER TABLE ONLY stagebus_data.sends
+    ADD CONSTRAINT sends_job_id_batch_id_fkey FOREIGN KEY (job_id, batch_id) REFERENCES stagebus_data.batches(job_id, batch_id) ON DELETE CASCADE;
+
+ALTER TABLE ONLY stagebus_data.stages
+    ADD CONSTRAINT stages_destination_fkey FOREIGN KEY (destination) REFERENCES stagebus_data.destinations(destination);
+
+ALTER TABLE ONLY stagebus_data.stages
+    ADD CONSTRAINT stages_job_id_fkey FOREIGN KEY (job_id) REFERENCES stagebus_data.jobs(job_id) ON DELETE CASCADE;
+
+ALTER TABLE ONLY stagebus_data.stages
+    ADD CONSTRAINT stages_task_type_fkey FOREIGN KEY (task_type) REFERENCES stagebus_data.task_types(task_type);
+
+ALTER TABLE ONLY stagebus_data.task_types
+    ADD CONSTRAINT task_types_destination_fkey FOREIGN KEY (destination) REFERENCES stagebus_data.destinations(destination);
