@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -19,7 +20,7 @@ def test_each_migration_has_a_rollback(path: Path) -> None:
 
 
 def test_each_migration_depends_on_the_one_before() -> None:
-    for before, path in zip(FILES, FILES[1:], strict=False):
+    for before, path in pairwise(FILES):
         depends = re.findall(r"^-- depends: (\S+)$", path.read_text("utf-8"), re.MULTILINE)
         assert depends == [before.stem]
 
