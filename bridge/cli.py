@@ -16,16 +16,24 @@ import psycopg
 
 from bridge import logs
 from bridge import migrate as migration
+from bridge.database import check_url
 from bridge.errors import StagebusError
 from bridge.relay import Relay
 from bridge.settings import Settings
 
 DEFAULTS = {field.name: field.default for field in fields(Settings)}
 
+
+def _checked_url(context: click.Context, parameter: click.Parameter, value: str) -> str:
+    check_url(value)
+    return value
+
+
 database_url_option = click.option(
     "--database-url",
     envvar="STAGEBUS_DATABASE_URL",
     required=True,
+    callback=_checked_url,
     metavar="URL",
     help="PostgreSQL: a libpq URL or conninfo string.",
 )
@@ -40,8 +48,9 @@ class Commands(click.Group):
         except StagebusError as error:
             raise click.ClickException(str(error)) from error
         except psycopg.Error as error:
+            text = " ".join(str(error).split())
             hint = f" Hint: {error.diag.message_hint}" if error.diag.message_hint else ""
-            raise click.ClickException(f"the database says: {str(error).strip()}{hint}") from error
+            raise click.ClickException(f"the database says: {text}{hint}") from error
 
 
 @click.group(

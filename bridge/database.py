@@ -14,7 +14,7 @@ from psycopg import AsyncConnection
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from psycopg.rows import TupleRow, class_row
 
-from bridge.errors import DatabaseUnavailable, IncompatibleDatabase
+from bridge.errors import DatabaseUnavailable, IncompatibleDatabase, SettingsError
 
 #: The versions of stagebus.api_version() that this bridge can work with.
 API_VERSIONS = range(1, 2)
@@ -27,6 +27,10 @@ CONNECTION_DEFAULTS: dict[str, str | int] = {
     "keepalives_count": 3,
     "tcp_user_timeout": 15000,
 }
+
+#: What psycopg raises when the server is away, or not yet itself again: the connection was lost,
+#: or was closed by another call, or the server is a standby (read-only) after a failover.
+AWAY = (psycopg.OperationalError, psycopg.InterfaceError, psycopg.InternalError)
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,22 +75,36 @@ class SendRecord:
 
 
 async def connect(database_url: str, purpose: str) -> AsyncConnection[TupleRow]:
-    """An autocommit connection; raises DatabaseUnavailable."""
+    """An autocommit connection; raises DatabaseUnavailable, SettingsError."""
+    conninfo = _with_defaults(database_url, purpose)
     try:
-        connection = await AsyncConnection.connect(
-            _with_defaults(database_url, purpose),
-            autocommit=True,
-        )
+        connection = await AsyncConnection.connect(conninfo, autocommit=True)
+    except AWAY as error:
+        raise DatabaseUnavailable(_describe(error)) from error
+    try:
         # What a send's record or a completion says must survive a crash.
         await connection.execute("set synchronous_commit = on")
-    except psycopg.OperationalError as error:
-        raise DatabaseUnavailable(str(error).strip()) from error
+    except AWAY as error:
+        await connection.close()
+        raise DatabaseUnavailable(_describe(error)) from error
     return connection
+
+
+def check_url(database_url: str) -> dict[str, object]:
+    """The parts of a libpq URL or conninfo string; raises SettingsError."""
+    try:
+        return dict(conninfo_to_dict(database_url))
+    except psycopg.ProgrammingError:
+        # libpq's own message quotes the string, and with it the password.
+        raise SettingsError(
+            "the database URL (STAGEBUS_DATABASE_URL) is not one: it has the form"
+            " postgresql://USER@HOST/DATABASE, or that of a conninfo string"
+        ) from None
 
 
 def _with_defaults(database_url: str, purpose: str) -> str:
     """The caller's conninfo, and our defaults for what it does not say."""
-    given = conninfo_to_dict(database_url)
+    given = check_url(database_url)
     defaults = {"application_name": f"stagebus {purpose}", **CONNECTION_DEFAULTS}
     return make_conninfo(
         database_url, **{key: value for key, value in defaults.items() if key not in given}
@@ -144,8 +162,8 @@ class Database:
                 (bridge_id, limit, timedelta(seconds=lease), after_seq),
             )
             return await cursor.fetchall()
-        except psycopg.OperationalError as error:
-            raise await self._lost(error) from error
+        except AWAY as error:
+            raise await self._lost(connection, error) from error
 
     async def batch_messages(self, claim: Claim, after_index: int, limit: int) -> list[Message]:
         """The next page of the batch, from the task after `after_index` on."""
@@ -157,8 +175,8 @@ class Database:
                 (claim.job_id, claim.batch_id, after_index, limit),
             )
             return [Message(*row) for row in await cursor.fetchall()]
-        except psycopg.OperationalError as error:
-            raise await self._lost(error) from error
+        except AWAY as error:
+            raise await self._lost(connection, error) from error
 
     async def record_send(self, claim: Claim, record: SendRecord, lease: float) -> bool:
         """True when it is in the ledger; False when the batch is no longer this claim's."""
@@ -210,8 +228,8 @@ class Database:
                 "select lost_attempts, retried_tasks from stagebus.maintain()"
             )
             row = await cursor.fetchone()
-        except psycopg.OperationalError as error:
-            raise await self._lost(error) from error
+        except AWAY as error:
+            raise await self._lost(connection, error) from error
         return (0, 0) if row is None else (int(row[0]), int(row[1]))
 
     async def _flag(self, query: str, arguments: Sequence[object]) -> bool:
@@ -222,8 +240,8 @@ class Database:
         try:
             cursor = await connection.execute(query, arguments)
             row = await cursor.fetchone()
-        except psycopg.OperationalError as error:
-            raise await self._lost(error) from error
+        except AWAY as error:
+            raise await self._lost(connection, error) from error
         return None if row is None else row[0]
 
     async def _connected(self) -> AsyncConnection[TupleRow]:
@@ -232,10 +250,19 @@ class Database:
                 self._connection = await connect(self._url, self._purpose)
             return self._connection
 
-    async def _lost(self, error: psycopg.OperationalError) -> DatabaseUnavailable:
-        """Drops the connection; an error of the statement alone would have been another class."""
-        await self.close()
-        return DatabaseUnavailable(str(error).strip())
+    async def _lost(
+        self, connection: AsyncConnection[TupleRow], error: psycopg.Error
+    ) -> DatabaseUnavailable:
+        """Drops that connection, unless another call has replaced it meanwhile."""
+        await connection.close()
+        if self._connection is connection:
+            self._connection = None
+        return DatabaseUnavailable(_describe(error))
+
+
+def _describe(error: psycopg.Error) -> str:
+    """One line of what the driver says."""
+    return " ".join(str(error).split()) or type(error).__name__
 
 
 def _key(claim: Claim) -> tuple[UUID, UUID, int]:

@@ -11,7 +11,7 @@ from uuid import UUID, uuid4
 from bridge import listener
 from bridge.database import Claim, Database
 from bridge.errors import DatabaseUnavailable
-from bridge.lane import Lane, Result
+from bridge.lane import Lane, Refusals, Result
 from bridge.logs import EventLog
 from bridge.settings import Settings
 
@@ -40,7 +40,10 @@ class Relay:
         self._database = Database(settings.database_url, "relay")
         self._stopping = asyncio.Event()
         self._wake = asyncio.Event()
-        self._lanes = [Lane(settings, self._stopping) for _ in range(settings.connections)]
+        refusals: Refusals = {}
+        self._lanes = [
+            Lane(settings, self._stopping, refusals) for _ in range(settings.connections)
+        ]
         self._free = list(self._lanes)
         self._at_work: set[asyncio.Task[None]] = set()
         self._hint = 0
@@ -177,6 +180,9 @@ class Relay:
                         log.info("maintenance.done", lost_attempts=lost, retried_tasks=retried)
                 except DatabaseUnavailable as error:
                     log.debug("database.unavailable", error=str(error))
+                except Exception:  # noqa: BLE001
+                    # One round that fails must not end all those after it.
+                    log.error("maintenance.crashed", with_traceback=True)
                 await asyncio.sleep(MAINTENANCE)
         finally:
             await database.close()

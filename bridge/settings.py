@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 from bridge.errors import SettingsError
+
+#: Seconds that a setting may have at most: a day.
+LONGEST = 86_400.0
+
+#: Connections at most; a namespace on Standard takes 1,000.
+MOST_CONNECTIONS = 1000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,13 +43,20 @@ class Settings:
                 " (STAGEBUS_SERVICEBUS_CONNECTION_STRING) or its namespace"
                 " (STAGEBUS_SERVICEBUS_NAMESPACE), not both and not neither"
             )
+        for name in ("lease", "send_deadline", "poll"):
+            seconds = getattr(self, name)
+            if not (math.isfinite(seconds) and 0 < seconds <= LONGEST):
+                raise SettingsError(
+                    f"{name} is a number of seconds above 0, {LONGEST:g} at most; it is {seconds:g}"
+                )
         if self.send_deadline >= self.lease:
             raise SettingsError(
-                f"the send deadline ({self.send_deadline:g} s) must be shorter than the lease"
+                f"send_deadline ({self.send_deadline:g} s) must be shorter than the lease"
                 f" ({self.lease:g} s): a send may not outlive the claim it belongs to"
             )
-        for name in ("connections", "lease", "send_deadline", "poll", "publish_attempts"):
-            if getattr(self, name) <= 0:
-                raise SettingsError(f"{name} must be above 0; it is {getattr(self, name):g}")
+        if not 1 <= self.connections <= MOST_CONNECTIONS:
+            raise SettingsError(f"connections is 1 to {MOST_CONNECTIONS}; it is {self.connections}")
+        if self.publish_attempts < 1:
+            raise SettingsError(f"publish_attempts is at least 1; it is {self.publish_attempts}")
         if not 1 <= self.max_send_messages <= 4500:
             raise SettingsError(f"max_send_messages is 1 to 4500; it is {self.max_send_messages}")

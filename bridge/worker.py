@@ -12,13 +12,13 @@ its lease.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+import time
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import LiteralString, NamedTuple
 from uuid import UUID, uuid4
 
-import psycopg
 from azure.servicebus import ServiceBusReceivedMessage
 from azure.servicebus.aio import AutoLockRenewer, ServiceBusClient, ServiceBusReceiver
 from azure.servicebus.exceptions import ServiceBusError
@@ -28,7 +28,7 @@ from psycopg.types.json import Jsonb
 from pydantic import JsonValue, ValidationError
 
 from bridge.contracts import TaskQueueMessage
-from bridge.database import connect
+from bridge.database import AWAY, connect
 from bridge.errors import DatabaseUnavailable
 from bridge.logs import EventLog
 
@@ -41,6 +41,9 @@ MAX_LOCK_RENEWAL = 24 * 3600.0
 FIRST_DELAY = 0.1
 LONGEST_DELAY = 5.0
 
+#: Seconds for which a worker that is told to stop goes on asking for a database that is away.
+STOP_PATIENCE = 5.0
+
 Parameters = dict[str, JsonValue]
 
 
@@ -51,6 +54,17 @@ class StartedTask(NamedTuple):
     task_type: str
     parameters: Parameters
 
+
+class Asked(NamedTuple):
+    """What a message asks for; messages that ask for the same are repeats of one another."""
+
+    task_id: str
+    attempt: int
+    nonce: str
+    task_type: str
+
+
+Messages = dict[Asked, list[ServiceBusReceivedMessage]]
 
 #: Does the work of some tasks and returns a result for each, in order; None for no result.
 Handler = Callable[[Sequence[StartedTask]], Sequence[JsonValue]]
@@ -109,6 +123,9 @@ class Worker:
                         delay = FIRST_DELAY
                         while not self._stopping.is_set():
                             await self.run_once(receiver)
+                except DatabaseUnavailable as error:
+                    # Only when told to stop: then the messages are left to another worker.
+                    log.warning("worker.left_messages", error=str(error))
                 except (ServiceBusError, OSError) as error:
                     log.warning("worker.waiting", error=str(error).strip(), retry_in=delay)
                     await asyncio.sleep(delay)
@@ -124,58 +141,81 @@ class Worker:
     async def run_once(self, receiver: ServiceBusReceiver) -> int:
         """Receives once and sees all of it through; returns how many messages."""
         received = await receiver.receive_messages(self._batch_size, max_wait_time=1)
-        if not received:
-            return 0
-        tasks: list[TaskQueueMessage] = []
-        readable: list[ServiceBusReceivedMessage] = []
+        held = await self._read(receiver, received)
+        token = uuid4()
+        while held:
+            held, pause = await self._work(receiver, held, token)
+            if held and await self._stops_within(pause):
+                # They belong to a provisional stage; another worker asks again.
+                for message in _all(held):
+                    await _settle(receiver.abandon_message, message)
+                break
+        return len(received)
+
+    async def _read(
+        self, receiver: ServiceBusReceiver, received: Sequence[ServiceBusReceivedMessage]
+    ) -> Messages:
+        """The messages by what they ask for; those that are not ours to read are dead-lettered."""
+        readable: Messages = {}
         for message in received:
             try:
-                tasks.append(TaskQueueMessage.model_validate_json(b"".join(message.body)))
-                readable.append(message)
+                task = TaskQueueMessage.model_validate_json(b"".join(message.body))
             except ValidationError:
                 await receiver.dead_letter_message(
                     message, reason="not a TaskQueueMessage", error_description="see the schema"
                 )
-        token = uuid4()
-        started = await self._start(tasks, token)
+            else:
+                asked = Asked(task.task_id, task.attempt, task.nonce, task.task_type)
+                readable.setdefault(asked, []).append(message)
+        return readable
+
+    async def _work(
+        self, receiver: ServiceBusReceiver, held: Messages, token: UUID
+    ) -> tuple[Messages, float]:
+        """Sees through what is to be seen through now.
+
+        Returns the messages whose stage is provisional, and the seconds to wait with them.
+        """
+        rows = await self._call(
+            "select task_id, verdict, parameters, ask_again_after"
+            " from stagebus.start_tasks(%s, %s, %s, %s, %s)",
+            [asked.task_id for asked in held],
+            [asked.attempt for asked in held],
+            [asked.nonce for asked in held],
+            token,
+            self._name,
+        )
+        started: list[StartedTask] = []
+        waiting: Messages = {}
+        pause = timedelta()
+        # The rows come in the order of the question.
+        for asked, (task_id, verdict, parameters, ask_again_after) in zip(held, rows, strict=True):
+            if verdict == "run":
+                started.append(StartedTask(task_id, asked.task_type, parameters))
+            elif verdict == "wait":
+                waiting[asked] = held[asked]
+                pause = max(pause, ask_again_after)
         completed = 0
         if started:
             results = await asyncio.to_thread(self._handler, started)
             completed = await self._complete(started, token, results)
         self.totals = Totals(
             self.totals.completed + completed,
-            self.totals.passed_over + len(tasks) - completed,
+            self.totals.passed_over + len(held) - len(waiting) - completed,
         )
-        for message in readable:
-            await _complete_message(receiver, message)
-        return len(received)
+        for asked, messages in held.items():
+            if asked not in waiting:
+                for message in messages:
+                    await _settle(receiver.complete_message, message)
+        return waiting, pause.total_seconds()
 
-    async def _start(self, tasks: list[TaskQueueMessage], token: UUID) -> list[StartedTask]:
-        """The tasks whose verdict is `run`; asks again for those that must `wait`."""
-        started: list[StartedTask] = []
-        asking = {task.task_id: task for task in tasks}
-        while asking:
-            rows = await self._call(
-                "select task_id, verdict, parameters, ask_again_after"
-                " from stagebus.start_tasks(%s, %s, %s, %s, %s)",
-                list(asking),
-                [task.attempt for task in asking.values()],
-                [task.nonce for task in asking.values()],
-                token,
-                self._name,
-            )
-            waiting: dict[str, TaskQueueMessage] = {}
-            pause = timedelta()
-            for task_id, verdict, parameters, ask_again_after in rows:
-                if verdict == "run":
-                    started.append(StartedTask(task_id, asking[task_id].task_type, parameters))
-                elif verdict == "wait":
-                    waiting[task_id] = asking[task_id]
-                    pause = max(pause, ask_again_after)
-            asking = waiting
-            if asking:
-                await asyncio.sleep(pause.total_seconds())
-        return started
+    async def _stops_within(self, seconds: float) -> bool:
+        """True as soon as the worker is told to stop; False after `seconds`."""
+        try:
+            async with asyncio.timeout(seconds):
+                return await self._stopping.wait()
+        except TimeoutError:
+            return False
 
     async def _complete(
         self, started: list[StartedTask], token: UUID, results: Sequence[JsonValue]
@@ -189,26 +229,40 @@ class Worker:
         return sum(verdict == "completed" for _, verdict in rows)
 
     async def _call(self, query: LiteralString, *arguments: object) -> list[TupleRow]:
-        """Calls until the database has answered: with the same token every call may be repeated."""
+        """Calls until the database has answered: with the same token every call may be repeated.
+
+        Raises DatabaseUnavailable only once the worker is told to stop.
+        """
         delay = FIRST_DELAY
+        give_up: float | None = None
         while True:
             try:
                 if self._connection is None or self._connection.closed:
                     self._connection = await connect(self._database_url, "worker")
                 cursor = await self._connection.execute(query, arguments)
                 return await cursor.fetchall()
-            except (DatabaseUnavailable, psycopg.OperationalError) as error:
-                log.warning("database.unavailable", error=str(error).strip(), retry_in=delay)
+            except (DatabaseUnavailable, *AWAY) as error:
                 await self.close()
+                reason = " ".join(str(error).split())
+                if self._stopping.is_set():
+                    give_up = give_up or time.monotonic() + STOP_PATIENCE
+                    if time.monotonic() >= give_up:
+                        raise DatabaseUnavailable(reason) from error
+                log.warning("database.unavailable", error=reason, retry_in=delay)
             await asyncio.sleep(delay)
             delay = min(LONGEST_DELAY, delay * 2)
 
 
-async def _complete_message(
-    receiver: ServiceBusReceiver, message: ServiceBusReceivedMessage
+def _all(messages: Messages) -> list[ServiceBusReceivedMessage]:
+    return [message for repeats in messages.values() for message in repeats]
+
+
+async def _settle(
+    settle: Callable[[ServiceBusReceivedMessage], Awaitable[None]],
+    message: ServiceBusReceivedMessage,
 ) -> None:
     """The task is settled in the database; a lock that was lost only brings the message again."""
     try:
-        await receiver.complete_message(message)
+        await settle(message)
     except ServiceBusError as error:
-        log.warning("message.not_completed", error=type(error).__name__)
+        log.warning("message.not_settled", error=type(error).__name__)

@@ -20,6 +20,9 @@ from bridge.local.postgres import temporary_postgres
 from bridge.migrate import migrate
 from tests.client import Client
 
+#: The major version of the wheel's server.
+VERSION = int(os.environ.get("STAGEBUS_TEST_PG", "18"))
+
 #: A server that a power cut may break, and that is the faster for it.
 SETTINGS = {
     "fsync": "off",
@@ -67,8 +70,7 @@ def server() -> Iterator[Server]:
             maintenance_dbname=str(parts.get("dbname") or "postgres"),
         )
         return
-    version = int(os.environ.get("STAGEBUS_TEST_PG", "18"))
-    with temporary_postgres(version=version, port=0, settings=SETTINGS) as postgres:
+    with temporary_postgres(version=VERSION, port=0, settings=SETTINGS) as postgres:
         assert postgres.port
         yield Server(host=str(postgres.folder), port=postgres.port, user="postgres", password=None)
 

@@ -17,6 +17,7 @@ declare
     v_head     text;
     v_task_id  text;
     v_common   jsonb;
+    v_after    integer;
     v_numbered text;
 begin
     select b.* into v_batch
@@ -28,6 +29,7 @@ begin
     select stagebus.message_head(j.job_type, v_stage, p_batch_id) || ',"task_id":"' into v_head
     from jobs as j
     where j.job_id = v_batch.job_id;
+    v_after := greatest(p_after_index, v_batch.first_index - 1);
     v_task_id := p_job_id || '-s' || v_batch.stage || '-';
     v_common := nullif(v_stage.parameters, '{}');
     -- A task without parameters of its own has {"index": i}, which wins over a common "index".
@@ -54,7 +56,7 @@ begin
             from tasks as t
             where not v_batch.scattered
                 and t.job_id = p_job_id and t.stage = v_batch.stage
-                and t.task_index > p_after_index and t.task_index <= v_batch.last_index
+                and t.task_index > v_after and t.task_index <= v_batch.last_index
                 and t.state is null
             order by t.task_index
             limit p_limit
@@ -67,7 +69,7 @@ begin
                 and t.task_index = m.task_index
             where v_batch.scattered
                 and m.job_id = p_job_id and m.batch_id = p_batch_id
-                and m.task_index > p_after_index
+                and m.task_index > v_after
                 and t.job_id = p_job_id and t.state is null
             order by m.task_index
             limit p_limit

@@ -103,6 +103,14 @@ def test_pages_follow_one_another(client: Client, limit: int) -> None:
         assert after == claim.last_index
 
 
+def test_a_page_never_begins_before_its_batch(client: Client) -> None:
+    client.set_task_type("work", batch_size=10)
+    client.create_stage_tasks(client.create_job(), task_type="work", task_count=25)
+    _, second, _ = client.claim_batches(3)
+    for after in (-1, 0, 5, 10):
+        assert [m.task_index for m in client.batch_messages(second, after, 3)] == [11, 12, 13]
+
+
 def test_an_unknown_batch_has_no_messages(client: Client) -> None:
     client.create_stage_tasks(client.create_job())
     claim = client.claim()

@@ -26,6 +26,19 @@ def test_functions_in_the_database_are_those_of_sql(client: Client) -> None:
     assert sorted(row.proname for row in installed) == sorted(defined)
 
 
+def test_the_functions_bodies_are_those_of_sql(client: Client) -> None:
+    bodies = re.findall(
+        r"create or replace function stagebus\.(\w+)\(.*?\bas \$\$(.*?)\$\$;",
+        code_script(),
+        re.DOTALL,
+    )
+    installed = client.rows(
+        "select p.proname, p.prosrc from pg_proc as p"
+        " where p.pronamespace = 'stagebus'::regnamespace"
+    )
+    assert dict(installed) == dict(bodies)
+
+
 def test_views_in_the_database_are_those_of_sql(client: Client) -> None:
     defined = set(re.findall(r"create or replace view stagebus\.(\w+)", code_script()))
     installed = client.rows(

@@ -140,8 +140,7 @@ def test_every_search_path_is_pinned_but_the_one_that_runs_a_callers_query(
 
 def test_the_function_that_runs_a_callers_query_is_security_invoker(client: Client) -> None:
     rows = client.rows(
-        "select p.prosecdef from pg_proc as p"
-        " where p.proname = 'create_stage_tasks_from_query'"
+        "select p.prosecdef from pg_proc as p where p.proname = 'create_stage_tasks_from_query'"
     )
     assert rows == [(False,)]
 

@@ -68,8 +68,8 @@ class Processes:
         for process in self._running:
             if process.poll() is not None:
                 raise RuntimeError(
-                    f"{' '.join(map(str, process.args[1:4]))} ended with {process.returncode};"
-                    f" its log is in {self.folder}"
+                    f"process {process.pid} of the demo ended with {process.returncode};"
+                    f" the logs are in {self.folder}"
                 )
 
     def stop(self) -> None:

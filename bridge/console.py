@@ -1,0 +1,158 @@
+"""What the command line asks of the views: how a job stands, and whether it has ended."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from enum import IntEnum
+from typing import LiteralString
+from uuid import UUID
+
+import psycopg
+from psycopg.rows import DictRow, dict_row
+
+from bridge.errors import StagebusError
+
+#: Seconds between two looks at a job, should its notification be missed.
+LOOK = 1.0
+
+
+class ExitCode(IntEnum):
+    """What `stagebus wait` exits with; 1 is any error, 2 a wrong call."""
+
+    COMPLETED = 0
+    COMPLETED_WITH_ERRORS = 3
+    FAILED = 4
+    """Failed or cancelled."""
+    TIMED_OUT = 5
+
+
+ENDS = {
+    "completed": ExitCode.COMPLETED,
+    "completed_with_errors": ExitCode.COMPLETED_WITH_ERRORS,
+    "failed": ExitCode.FAILED,
+    "cancelled": ExitCode.FAILED,
+}
+
+Rows = Sequence[DictRow]
+
+
+class NotFound(StagebusError):
+    """There is no such job, stage or batch."""
+
+
+def jobs_status(database_url: str) -> Rows:
+    """The stages of all jobs that have not ended, oldest job first."""
+    return _query(
+        database_url,
+        "select * from stagebus.job_progress"
+        " where job_status in ('created', 'running') order by job_id, stage",
+    )
+
+
+def job_status(database_url: str, job_id: UUID, stage: int | None = None) -> Rows:
+    """A row per stage of the job, or the one of `stage`; raises NotFound."""
+    rows = _query(
+        database_url,
+        "select * from stagebus.job_progress"
+        " where job_id = %s and stage = coalesce(%s, stage) order by stage",
+        job_id,
+        stage,
+    )
+    if not rows and (
+        stage is not None
+        or not _query(database_url, "select 1 from stagebus.jobs where job_id = %s", job_id)
+    ):
+        raise NotFound(f"there is no job {job_id}" + (f" with a stage {stage}" if stage else ""))
+    return rows
+
+
+def batches_status(
+    database_url: str, job_id: UUID, stage: int | None = None, batch_id: UUID | None = None
+) -> Rows:
+    """The batches of a job, of a stage, or the one; raises NotFound."""
+    rows = _query(
+        database_url,
+        "select stage, batch_id, status, tasks, first_index, last_index, published_through,"
+        " dispatch, sends, publish_attempts, ready_at, lease_until, queued_at, last_error"
+        " from stagebus.batches where job_id = %s and stage = coalesce(%s, stage)"
+        " and batch_id = coalesce(%s, batch_id) order by stage, first_index",
+        job_id,
+        stage,
+        batch_id,
+    )
+    if not rows:
+        raise NotFound(f"there is no such batch in job {job_id}")
+    return rows
+
+
+def wait_for_end(
+    database_url: str,
+    job_id: UUID,
+    stage: int | None,
+    timeout: float | None,
+    look: Callable[[str], None],
+) -> ExitCode:
+    """Returns when the job, or one stage of it, has ended, or `timeout` seconds have passed.
+
+    Listens on stagebus_jobs, which tells of stages, and looks once a second, which finds the
+    rest. `look` is told each status once. Raises NotFound for a job that does not exist; a stage
+    may still come.
+    """
+    deadline = None if timeout is None else time.monotonic() + timeout
+    seen = ""
+    with psycopg.connect(database_url, autocommit=True) as connection:
+        connection.execute("listen stagebus_jobs")
+        while True:
+            job = connection.execute(
+                "select status from stagebus.jobs where job_id = %s", (job_id,)
+            ).fetchone()
+            if job is None:
+                raise NotFound(f"there is no job {job_id}")
+            status = str(job[0])
+            if stage is not None:
+                row = connection.execute(
+                    "select status from stagebus.stages where job_id = %s and stage = %s",
+                    (job_id, stage),
+                ).fetchone()
+                if row is None and status in ENDS:
+                    raise NotFound(f"job {job_id} has ended without a stage {stage}")
+                status = "not there yet" if row is None else str(row[0])
+            if status != seen:
+                look(status)
+                seen = status
+            if status in ENDS:
+                return ENDS[status]
+            left = LOOK if deadline is None else min(LOOK, deadline - time.monotonic())
+            if left <= 0:
+                return ExitCode.TIMED_OUT
+            for _ in connection.notifies(timeout=left, stop_after=1):
+                pass
+
+
+def as_table(rows: Rows) -> str:
+    """Columns with their names, aligned; what is the same in all rows of a column stays."""
+    if not rows:
+        return "nothing to show"
+    names = list(rows[0])
+    cells = [[_cell(row[name]) for name in names] for row in rows]
+    numeric = [all(isinstance(row[name], int | float) for row in rows) for name in names]
+    widths = [
+        max(len(name), *(len(line[column]) for line in cells)) for column, name in enumerate(names)
+    ]
+    return "\n".join(
+        "  ".join(
+            text.rjust(width) if right else text.ljust(width)
+            for text, width, right in zip(line, widths, numeric, strict=True)
+        ).rstrip()
+        for line in [names, *cells]
+    )
+
+
+def _cell(value: object) -> str:
+    return "-" if value is None else str(value)
+
+
+def _query(database_url: str, query: LiteralString, *arguments: object) -> Rows:
+    with psycopg.connect(database_url, row_factory=dict_row) as connection:
+        return connection.execute(query, arguments).fetchall()

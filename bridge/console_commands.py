@@ -1,0 +1,123 @@
+"""The commands that look: `stagebus status` and `stagebus wait`."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Any
+from uuid import UUID
+
+import click
+
+from bridge import console
+
+database_url_option = click.option(
+    "--database-url",
+    envvar="STAGEBUS_DATABASE_URL",
+    required=True,
+    metavar="URL",
+    help="PostgreSQL: a libpq URL or conninfo string.",
+)
+json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
+
+#: The columns that fit a terminal; --json has them all.
+PROGRESS = (
+    "stage",
+    "task_type",
+    "stage_status",
+    "tasks",
+    "pending_queue",
+    "queued",
+    "processing",
+    "retry_wait",
+    "completed",
+    "failed",
+    "cancelled",
+    "percent",
+)
+BATCHES = (
+    "stage",
+    "batch_id",
+    "status",
+    "tasks",
+    "published_through",
+    "dispatch",
+    "sends",
+    "publish_attempts",
+    "last_error",
+)
+
+
+@click.command()
+@click.argument("job_id", type=click.UUID, required=False, metavar="[JOB]")
+@click.option("--stage", type=click.IntRange(1), help="Only this stage.")
+@click.option("--batches", is_flag=True, help="The batches instead of the stages.")
+@click.option("--batch", "batch_id", type=click.UUID, metavar="ID", help="Only this batch.")
+@json_option
+@database_url_option
+def status(
+    job_id: UUID | None,
+    stage: int | None,
+    batches: bool,
+    batch_id: UUID | None,
+    as_json: bool,
+    database_url: str,
+) -> None:
+    """How a job stands, or all jobs that have not ended.
+
+    A row per stage, with how many of its tasks are in each state; with --batches or --batch, a
+    row per batch. Needs the role stagebus_monitor (or producer, or operator).
+    """
+    if job_id is None:
+        if stage is not None or batches or batch_id is not None:
+            raise click.UsageError("--stage, --batches and --batch need a JOB")
+        _show(console.jobs_status(database_url), ("job_id", "job_type", *PROGRESS), as_json)
+    elif batches or batch_id is not None:
+        _show(console.batches_status(database_url, job_id, stage, batch_id), BATCHES, as_json)
+    else:
+        _show(console.job_status(database_url, job_id, stage), PROGRESS, as_json)
+
+
+@click.command()
+@click.argument("job_id", type=click.UUID, metavar="JOB")
+@click.option("--stage", type=click.IntRange(1), help="Wait for the end of this stage only.")
+@click.option("--timeout", type=click.FloatRange(0), metavar="SECONDS", help="Wait no longer.")
+@click.option("--quiet", is_flag=True, help="Print nothing; the exit code says it all.")
+@database_url_option
+def wait(
+    job_id: UUID, stage: int | None, timeout: float | None, quiet: bool, database_url: str
+) -> None:
+    """Wait until a job has ended.
+
+    \b
+    Exit codes: 0 completed
+                1 an error, such as a job that does not exist
+                2 a wrong call
+                3 completed with errors
+                4 failed or cancelled
+                5 not ended within --timeout
+    """
+
+    def look(text: str) -> None:
+        if not quiet:
+            click.echo(text)
+
+    code = console.wait_for_end(database_url, job_id, stage, timeout, look)
+    if code is console.ExitCode.TIMED_OUT and not quiet:
+        click.echo(f"not ended within {timeout:g} s", err=True)
+    raise SystemExit(int(code))
+
+
+def _show(rows: console.Rows, columns: Sequence[str], as_json: bool) -> None:
+    if as_json:
+        click.echo(json.dumps(rows, default=_plain))
+    else:
+        click.echo(console.as_table([{name: row[name] for name in columns} for row in rows]))
+
+
+def _plain(value: Any) -> str | float:
+    """Dates, durations and ids as text, decimals as numbers."""
+    try:
+        return float(value)
+    except (TypeError, ValueError):
+        return str(value)

@@ -1,0 +1,33 @@
+"""The one clock of an endpoint: it never goes back, and can be told as a time of day."""
+
+from __future__ import annotations
+
+import time
+from typing import Protocol
+
+
+class Clock(Protocol):
+    """Seconds from an arbitrary start, and the milliseconds since 1970 that they stand for."""
+
+    def now(self) -> float:
+        """Seconds, never less than before."""
+        ...
+
+    def milliseconds(self, moment: float) -> int:
+        """The time of day of `moment`, in milliseconds since 1970."""
+        ...
+
+
+class SystemClock:
+    """The monotonic clock of the machine, compared once with its time of day."""
+
+    def __init__(self) -> None:
+        self._offset = time.time() - time.monotonic()
+
+    def now(self) -> float:
+        """Seconds, never less than before; the clock of the event loop too."""
+        return time.monotonic()
+
+    def milliseconds(self, moment: float) -> int:
+        """The time of day of `moment`, in milliseconds since 1970."""
+        return int((moment + self._offset) * 1000)

@@ -1,0 +1,52 @@
+"""What can be set for one queue, in the units and with the defaults of the service."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+# Azure Service Bus quotas: a message or a batch of at most 256 KB on the Standard tier.
+STANDARD_BATCH_BYTES = 262_144
+# Undocumented limit of the Standard tier, see azure-service-bus#397.
+STANDARD_BATCH_COUNT = 4_500
+# Azure Service Bus quotas: a message id has at most 128 characters.
+MAX_MESSAGE_ID_LENGTH = 128
+
+
+@dataclass(frozen=True, slots=True)
+class EntityConfig:
+    """The settings of one queue.
+
+    lock_duration: seconds a peek-locked message stays with its receiver.
+    max_delivery_count: failed deliveries (abandoned, or lock expired) after which a message goes
+        to the dead-letter queue.
+    duplicate_window: seconds a message id is remembered, counted from its first arrival;
+        None or 0 turns duplicate detection off.
+    max_batch_bytes: bytes of one transfer that carries a batch.
+    max_batch_count: messages in one batch.
+    max_message_bytes: bytes of one transfer that carries a single message; None means the same
+        as max_batch_bytes.
+    """
+
+    lock_duration: float = 60.0
+    max_delivery_count: int = 10
+    duplicate_window: float | None = 600.0
+    max_batch_bytes: int = STANDARD_BATCH_BYTES
+    max_batch_count: int = STANDARD_BATCH_COUNT
+    max_message_bytes: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.lock_duration <= 0:
+            raise ValueError("lock_duration must be more than 0 seconds")
+        if self.max_delivery_count < 1:
+            raise ValueError("max_delivery_count must be at least 1")
+        if self.duplicate_window is not None and self.duplicate_window < 0:
+            raise ValueError("duplicate_window must be None, 0 or a number of seconds")
+        if self.max_batch_bytes < 512 or self.message_bytes < 512:
+            raise ValueError("max_batch_bytes and max_message_bytes must be at least 512")
+        if self.max_batch_count < 1:
+            raise ValueError("max_batch_count must be at least 1")
+
+    @property
+    def message_bytes(self) -> int:
+        """The limit of a single message, in bytes."""
+        return self.max_batch_bytes if self.max_message_bytes is None else self.max_message_bytes

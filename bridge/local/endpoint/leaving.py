@@ -1,0 +1,115 @@
+"""Our end of a client's receiver: messages of a queue go out, and outcomes come back."""
+
+from __future__ import annotations
+
+import cproton as pn
+from proton import Delivery
+
+from bridge.local.endpoint.engine import Pointer
+from bridge.local.endpoint.links import Peer, reject
+from bridge.local.endpoint.outcomes import NOT_IMPLEMENTED, Refused
+from bridge.local.endpoint.queue import Queue
+
+# A receiver is sent no more while this many bytes of its session wait to be written.
+SESSION_BACKLOG = 262_144
+
+_OUTCOMES = frozenset((pn.PN_ACCEPTED, pn.PN_REJECTED, pn.PN_RELEASED, pn.PN_MODIFIED))
+
+
+class LeavingLink:
+    """A client's receiver: a consumer of `queue`, under locks or not."""
+
+    def __init__(
+        self, link: Pointer, session: Pointer, peer: Peer, queue: Queue, locks: bool
+    ) -> None:
+        self.session = pn.addressof(session)
+        self.locks = locks
+        self.waiting = False
+        self._link = link
+        self._session = session
+        self._peer = peer
+        self._queue = queue
+
+    def ready(self) -> bool:
+        """Whether the client has given credit and the connection has room."""
+        if pn.pn_link_credit(self._link) <= 0:
+            return False
+        if self._peer.writable and pn.pn_session_outgoing_bytes(self._session) < SESSION_BACKLOG:
+            return True
+        self._peer.starve(self)
+        return False
+
+    def deliver(self, token: bytes, data: bytes) -> None:
+        """Send one message; without locks it is settled as it goes."""
+        link = self._link
+        delivery = pn.pn_delivery(link, token)
+        pn.pn_link_send(link, data)
+        pn.pn_link_advance(link)
+        if not self.locks:
+            pn.pn_delivery_settle(delivery)
+        self._peer.wake()
+
+    def retry(self) -> None:
+        """There may be room again."""
+        if pn.pn_link_credit(self._link) > 0:
+            self._queue.hungry(self)
+            self._queue.dispatch()
+
+    def on_credit(self) -> None:
+        """Use the credit, and give back what is left of it if the client drains the link."""
+        self.retry()
+        if pn.pn_link_get_drain(self._link):
+            pn.pn_link_drained(self._link)
+
+    def on_delivery(self, delivery: Pointer, message_format: int) -> None:
+        """Apply the outcome the client has chosen, and answer with the same outcome.
+
+        A delivery that the client settles without an outcome stays locked until its lock ends.
+        """
+        if not pn.pn_delivery_updated(delivery):
+            return
+        state = pn.pn_delivery_remote_state(delivery)
+        settled = pn.pn_delivery_settled(delivery)
+        if state in _OUTCOMES:
+            token = pn.bytes2pybytes(pn.lib.pn_delivery_tag(delivery))
+            try:
+                self._apply(state, token, delivery)
+            except Refused as refused:
+                reject(delivery, refused)
+                return
+            pn.pn_delivery_update(delivery, state)
+            pn.pn_delivery_settle(delivery)
+        elif settled:
+            pn.pn_delivery_settle(delivery)
+
+    def _apply(self, state: int, token: bytes, delivery: Pointer) -> None:
+        queue = self._queue
+        if state == pn.PN_ACCEPTED:
+            queue.complete(token)
+        elif state == pn.PN_RELEASED:
+            queue.release(token)
+        elif state == pn.PN_REJECTED:
+            queue.dead_letter(token, *_reason(delivery))
+        elif pn.pn_disposition_is_undeliverable(pn.pn_delivery_remote(delivery)):
+            raise Refused(NOT_IMPLEMENTED, "Deferring a message is not supported here.")
+        elif pn.pn_disposition_is_failed(pn.pn_delivery_remote(delivery)):
+            queue.abandon(token)
+        else:
+            queue.release(token)
+
+    def detach(self) -> None:
+        """Deliver no more; what the client holds stays locked until its locks end."""
+        self._queue.leave(self)
+
+
+def _reason(delivery: Pointer) -> tuple[str | None, str | None]:
+    """Why a client dead-letters a delivery, and its description of that."""
+    condition = Delivery(delivery).remote.condition  # type: ignore[no-untyped-call]
+    info = condition.info if condition is not None else None
+    if not isinstance(info, dict):
+        return None, None
+    reason, description = info.get("DeadLetterReason"), info.get("DeadLetterErrorDescription")
+    return (
+        reason if isinstance(reason, str) else None,
+        description if isinstance(description, str) else None,
+    )

@@ -1,0 +1,33 @@
+"""The refusals this endpoint can give, each with the AMQP condition the service uses for it."""
+
+from __future__ import annotations
+
+DECODE_ERROR = "amqp:decode-error"
+INTERNAL_ERROR = "amqp:internal-error"
+NOT_ALLOWED = "amqp:not-allowed"
+NOT_FOUND = "amqp:not-found"
+NOT_IMPLEMENTED = "amqp:not-implemented"
+MESSAGE_SIZE_EXCEEDED = "amqp:link:message-size-exceeded"
+ARGUMENT_ERROR = "com.microsoft:argument-error"
+MESSAGE_LOCK_LOST = "com.microsoft:message-lock-lost"
+
+
+class Refused(Exception):
+    """A request that is answered with an error; nothing of it has been applied.
+
+    `condition` is the symbol sent to the peer, `description` the sentence that goes with it.
+    """
+
+    def __init__(self, condition: str, description: str) -> None:
+        super().__init__(f"{condition}: {description}")
+        self.condition = condition
+        self.description = description
+
+
+def lock_lost() -> Refused:
+    """What the service says when a lock has expired or its message has been settled already."""
+    return Refused(
+        MESSAGE_LOCK_LOST,
+        "The lock supplied is invalid. Either the lock expired, "
+        "or the message has already been removed from the queue.",
+    )

@@ -1,0 +1,87 @@
+"""Running an endpoint as a process of its own, for as long as a `with` block lasts."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import urllib.request
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from select import select
+from typing import TypeAlias, cast
+
+Counts: TypeAlias = dict[str, dict[str, dict[str, int]]]
+
+_PROJECT = Path(__file__).resolve().parents[3]
+_STOP_SECONDS = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class RunningEndpoint:
+    """A process that is ready; the strings are those of its first line."""
+
+    connection_string: str
+    control_url: str
+    pid: int
+
+    def get(self, path: str) -> object:
+        """The JSON at `path` of its HTTP port. Raises OSError if it does not answer."""
+        with urllib.request.urlopen(self.control_url + path, timeout=10) as response:  # noqa: S310
+            return cast(object, json.load(response))
+
+    def counts(self) -> Counts:
+        """What `Endpoint.counts` returns there."""
+        return cast(Counts, self.get("/counts"))
+
+
+@contextmanager
+def run_endpoint(
+    queues: Sequence[str] = ("tasks", "jobs"),
+    *,
+    arguments: Sequence[str] = (),
+    ready_within: float = 20.0,
+) -> Iterator[RunningEndpoint]:
+    """Start an endpoint with `queues` and further command-line `arguments`; stop it at the end.
+
+    Raises RuntimeError, with what it wrote to its standard error, if it is not ready within
+    `ready_within` seconds.
+    """
+    command = [sys.executable, "-m", "bridge.local.endpoint"]
+    for queue in queues:
+        command += ["--queue", queue]
+    process = subprocess.Popen(
+        [*command, *arguments],
+        cwd=_PROJECT,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+    with process:
+        try:
+            yield _wait_until_ready(process, ready_within)
+        finally:
+            _stop(process)
+
+
+def _wait_until_ready(process: subprocess.Popen[bytes], seconds: float) -> RunningEndpoint:
+    assert process.stdout is not None
+    assert process.stderr is not None
+    readable, _, _ = select([process.stdout], [], [], seconds)
+    line = process.stdout.readline() if readable else b""
+    if not line:
+        _stop(process)
+        said = process.stderr.read().decode(errors="replace").strip()
+        raise RuntimeError(f"the endpoint did not become ready: {said or 'it said nothing'}")
+    return RunningEndpoint(**json.loads(line))
+
+
+def _stop(process: subprocess.Popen[bytes]) -> None:
+    process.terminate()
+    try:
+        process.wait(_STOP_SECONDS)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()

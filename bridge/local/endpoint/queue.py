@@ -1,0 +1,257 @@
+"""One queue: what it stores, whom it delivers to, and what becomes of a delivered message.
+
+Nothing here knows of sockets or AMQP links. A message is in one of two places: in the backlog
+(active) or in the lock table (locked).
+
+    accept -> active -> deliver -> locked -> complete                     -> gone
+                ^                    |----> abandon, lock expired         -> active, or dead letter
+                '--------------------'----> release (not counted)         -> active
+                                     '----> dead_letter                   -> dead-letter queue
+"""
+
+from __future__ import annotations
+
+import os
+from collections import deque
+from collections.abc import Callable
+from dataclasses import asdict
+from typing import Protocol
+
+from bridge.local.endpoint.backlog import Backlog, StoredMessage
+from bridge.local.endpoint.batch import read_transfer, too_large
+from bridge.local.endpoint.clock import Clock
+from bridge.local.endpoint.config import EntityConfig
+from bridge.local.endpoint.counters import Counters
+from bridge.local.endpoint.duplicates import DuplicateWindow
+from bridge.local.endpoint.journal import Journal
+from bridge.local.endpoint.locks import LockTable
+from bridge.local.endpoint.outcomes import INTERNAL_ERROR, Refused
+from bridge.local.endpoint.render import render, with_properties
+
+
+class Consumer(Protocol):
+    """A receiver as a queue sees it."""
+
+    locks: bool
+    """Whether its messages are locked (peek-lock) rather than deleted as they go out."""
+    waiting: bool
+    """Kept by the queue: whether the consumer stands in its line."""
+
+    def ready(self) -> bool:
+        """Whether one more message can be sent now."""
+        ...
+
+    def deliver(self, token: bytes, data: bytes) -> None:
+        """Send one message; the token is its delivery tag."""
+        ...
+
+
+class Queue:
+    """A queue or, if it has no `dead_letters`, the dead-letter queue of one.
+
+    `arm` is called when a lock may now be the first to end, with its deadline.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        config: EntityConfig,
+        clock: Clock,
+        dead_letters: Queue | None = None,
+        journal: Journal | None = None,
+    ) -> None:
+        self.name = name
+        self.config = config
+        self.dead_letters = dead_letters
+        self.counters = Counters()
+        self.arm: Callable[[float], None] = lambda deadline: None
+        self._clock = clock
+        self._journal = journal
+        self._backlog = Backlog()
+        self._locks = LockTable(config.lock_duration)
+        self._duplicates = DuplicateWindow(config.duplicate_window)
+        self._line: deque[Consumer] = deque()
+
+    # Arrival
+
+    def accept(self, data: bytes, message_format: int) -> None:
+        """Store the messages of one transfer, all of them or none. Raises Refused."""
+        counters = self.counters
+        try:
+            arrival = read_transfer(data, message_format, self.config)
+            now = self._clock.now()
+            unseen = self._duplicates.unseen(arrival.ids, now)
+            if unseen is None:
+                fresh: list[int] | range = range(len(arrival.ids))
+                ids = arrival.ids
+            else:
+                fresh = list(unseen)
+                ids = [arrival.ids[position] for position in fresh]
+            self._record(ids)
+        except Refused:
+            counters.sends_rejected += 1
+            raise
+        if fresh:
+            self._duplicates.remember(ids, now)
+            self._backlog.append(arrival, fresh, self._clock.milliseconds(now))
+        counters.sends_accepted += 1
+        counters.received += len(arrival.ids)
+        counters.stored += len(fresh)
+        counters.duplicates_dropped += len(arrival.ids) - len(fresh)
+        self.dispatch()
+
+    @property
+    def largest(self) -> int:
+        """Bytes beyond which a transfer is refused, whatever it carries."""
+        return max(self.config.message_bytes, self.config.max_batch_bytes)
+
+    def refuse_large(self, size: int) -> Refused:
+        """Why a transfer of `size` bytes is not taken, which is counted."""
+        self.counters.sends_rejected += 1
+        return too_large(size, self.largest)
+
+    def _record(self, ids: list[bytes | None]) -> None:
+        if self._journal is None or not ids:
+            return
+        try:
+            self._journal.record(self.name, self._backlog.next_sequence_number, ids)
+        except OSError as error:
+            raise Refused(INTERNAL_ERROR, f"The journal cannot be written: {error}.") from error
+
+    # Delivery
+
+    def hungry(self, consumer: Consumer) -> None:
+        """Let `consumer` stand in line, because it may be ready now."""
+        if not consumer.waiting:
+            consumer.waiting = True
+            self._line.append(consumer)
+
+    def leave(self, consumer: Consumer) -> None:
+        """Forget `consumer`; what it has locked stays locked until the locks end."""
+        if consumer.waiting:
+            consumer.waiting = False
+            self._line.remove(consumer)
+
+    def dispatch(self) -> None:
+        """Deliver what can be delivered: one message each to those in line, again and again."""
+        line, backlog = self._line, self._backlog
+        while line and backlog:
+            consumer = line[0]
+            if consumer.ready():
+                line.rotate(-1)
+                self._deliver(consumer, backlog.take())
+            else:
+                consumer.waiting = False
+                line.popleft()
+
+    def _deliver(self, consumer: Consumer, message: StoredMessage) -> None:
+        counters = self.counters
+        counters.delivered += 1
+        if message.deliveries:
+            counters.redelivered += 1
+        message.deliveries += 1
+        token = os.urandom(16)
+        if not consumer.locks:
+            counters.deleted += 1
+            consumer.deliver(token, render(message, None))
+            return
+        first = not self._locks
+        deadline = self._locks.add(token, message, self._clock.now())
+        if first:
+            self.arm(deadline)
+        consumer.deliver(token, render(message, self._clock.milliseconds(deadline)))
+
+    # Settlement
+
+    def check(self, token: bytes) -> None:
+        """Raises Refused unless the lock under `token` is held."""
+        self._locks.held(token, self._clock.now())
+
+    def complete(self, token: bytes) -> None:
+        """Remove the message. Raises Refused if its lock is lost."""
+        self._locks.end(token, self._clock.now())
+        self.counters.completed += 1
+
+    def release(self, token: bytes) -> None:
+        """Make the message available again, as if it had not been delivered. Raises Refused."""
+        message = self._locks.end(token, self._clock.now())
+        self.counters.released += 1
+        self._backlog.put_back(message)
+        self.dispatch()
+
+    def abandon(self, token: bytes) -> None:
+        """Make the message available again after a failed delivery. Raises Refused."""
+        message = self._locks.end(token, self._clock.now())
+        self.counters.abandoned += 1
+        self._failed(message)
+        self.dispatch()
+
+    def dead_letter(self, token: bytes, reason: str | None, description: str | None) -> None:
+        """Move the message to the dead-letter queue. Raises Refused.
+
+        On a dead-letter queue itself the message stays where it is, as if it were released.
+        """
+        if self.dead_letters is None:
+            self.release(token)
+            return
+        self._bury(self._locks.end(token, self._clock.now()), reason, description)
+
+    def renew(self, token: bytes) -> int:
+        """Lock the message for another duration. Raises Refused if its lock is lost.
+
+        Returns the end of the lock in milliseconds since 1970.
+        """
+        deadline = self._locks.renew(token, self._clock.now())
+        self.counters.locks_renewed += 1
+        return self._clock.milliseconds(deadline)
+
+    def _failed(self, message: StoredMessage) -> None:
+        message.failed_deliveries += 1
+        most = self.config.max_delivery_count
+        if self.dead_letters is not None and message.failed_deliveries >= most:
+            self._bury(
+                message,
+                "MaxDeliveryCountExceeded",
+                f"Message could not be consumed after {most} delivery attempts.",
+            )
+        else:
+            self._backlog.put_back(message)
+
+    def _bury(self, message: StoredMessage, reason: str | None, description: str | None) -> None:
+        assert self.dead_letters is not None
+        given = {"DeadLetterReason": reason, "DeadLetterErrorDescription": description}
+        properties = {name: text for name, text in given.items() if text is not None}
+        if properties:
+            message.data = with_properties(message.data, properties)
+        self.counters.dead_lettered += 1
+        self.dead_letters.bury(message)
+
+    def bury(self, message: StoredMessage) -> None:
+        """Take a message that comes from the queue this is the dead-letter queue of."""
+        message.deliveries = 0
+        self.counters.stored += 1
+        self._backlog.put_back(message)
+        self.dispatch()
+
+    # Time
+
+    def run_once(self) -> float | None:
+        """Make available again what has been locked too long; return the next deadline, if any."""
+        now = self._clock.now()
+        self._duplicates.forget(now)
+        for message in self._locks.take_expired(now):
+            self.counters.lock_expired += 1
+            self._failed(message)
+        self.dispatch()
+        return self._locks.next_deadline()
+
+    def counts(self) -> dict[str, int]:
+        """The counters, and how many messages the queue holds now."""
+        held = self.dead_letters
+        return asdict(self.counters) | {
+            "active": len(self._backlog),
+            "locked": len(self._locks),
+            "dead_letter_count": 0 if held is None else len(held._backlog) + len(held._locks),
+            "remembered_ids": len(self._duplicates),
+            "waiting_receivers": len(self._line),
+        }

@@ -1,0 +1,377 @@
+"""Bridges and workers over a real endpoint and a real database, in the test's loop or apart."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, asynccontextmanager, contextmanager
+from dataclasses import dataclass, field
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+from azure.servicebus import ServiceBusClient, ServiceBusReceivedMessage, ServiceBusReceiveMode
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
+
+from bridge.local.endpoint.process import RunningEndpoint, run_endpoint
+from bridge.local.postgres import LocalPostgres
+from bridge.migrate import migrate
+from bridge.relay import Relay
+from bridge.settings import Settings
+from tests.bridge.gate import Gate
+from tests.client import Client
+from tests.eventually import eventually
+
+#: Bytes of one batch at the endpoint of most tests: about ninety of its messages.
+BATCH_BYTES = 32_768
+
+#: What must never be seen in a log.
+DATABASE_PASSWORD = "a-database-password"
+KEY = "SAS_KEY_VALUE"
+
+#: One login for each audience, as in a real installation.
+LOGINS = {"stagebus_test_bridge": "stagebus_bridge", "stagebus_test_worker": "stagebus_worker"}
+
+_PROJECT = Path(__file__).resolve().parents[2]
+_ENTITIES = count(1)
+
+
+@dataclass(frozen=True)
+class Queue:
+    """A queue of an endpoint that only this test uses."""
+
+    endpoint: RunningEndpoint
+    name: str
+
+    @property
+    def counts(self) -> Mapping[str, int]:
+        return self.endpoint.counts()["entities"][self.name]
+
+    @property
+    def stored(self) -> int:
+        return self.counts["stored"]
+
+    @property
+    def connection_string(self) -> str:
+        return self.endpoint.connection_string
+
+    @property
+    def port(self) -> int:
+        return port_of(self.connection_string)
+
+    def receive(self, messages: int) -> list[ServiceBusReceivedMessage]:
+        """Takes so many messages, and whatever else is there."""
+        received: list[ServiceBusReceivedMessage] = []
+        with (
+            ServiceBusClient.from_connection_string(self.connection_string) as client,
+            client.get_queue_receiver(
+                self.name, receive_mode=ServiceBusReceiveMode.RECEIVE_AND_DELETE
+            ) as receiver,
+        ):
+            while len(received) < messages:
+                page = receiver.receive_messages(messages - len(received), max_wait_time=5)
+                assert page, f"{len(received)} of {messages} messages came"
+                received += page
+            received += receiver.receive_messages(100, max_wait_time=0.1)
+        return received
+
+
+def port_of(connection_string: str) -> int:
+    """The port of an endpoint's connection string."""
+    return int(connection_string.split(";")[0].rsplit(":", 1)[1])
+
+
+def through(connection_string: str, port: int) -> str:
+    """The same connection string, to another port."""
+    return connection_string.replace(f":{port_of(connection_string)};", f":{port};")
+
+
+@pytest.fixture(scope="session")
+def endpoint() -> Iterator[RunningEndpoint]:
+    """The endpoint of most tests; each has a queue of its own there."""
+    queues = [f"tasks-{number}" for number in range(1, 150)]
+    arguments = ["--max-batch-bytes", str(BATCH_BYTES)]
+    with run_endpoint(queues, arguments=arguments) as running:
+        yield running
+
+
+@pytest.fixture
+def queue(endpoint: RunningEndpoint, client: Client) -> Queue:
+    """An empty queue, and the destination `tasks` leads there."""
+    name = f"tasks-{next(_ENTITIES)}"
+    client.set_destination("tasks", entity=name)
+    return Queue(endpoint, name)
+
+
+@contextmanager
+def logins(url: str) -> Iterator[None]:
+    with psycopg.connect(url, autocommit=True) as connection:
+        for login, audience in LOGINS.items():
+            connection.execute(f"drop role if exists {login}")
+            connection.execute(
+                f"create role {login} login password '{DATABASE_PASSWORD}' in role {audience}"
+            )
+        yield
+        for login in LOGINS:
+            connection.execute(f"drop role {login}")
+
+
+@pytest.fixture(scope="session")
+def audiences(server: Any, template: Any) -> Iterator[None]:
+    """The logins exist; the template has made the roles they are members of."""
+    with logins(server.url(server.maintenance_dbname)):
+        yield
+
+
+@pytest.fixture
+def bridge_url(audiences: None, database_url: str) -> str:
+    """The test's database, as a bridge's login."""
+    return as_login(database_url, "stagebus_test_bridge")
+
+
+@pytest.fixture
+def worker_url(audiences: None, database_url: str) -> str:
+    """The test's database, as a worker's login."""
+    return as_login(database_url, "stagebus_test_worker")
+
+
+def as_login(url: str, login: str) -> str:
+    return make_conninfo(url, user=login, password=DATABASE_PASSWORD)
+
+
+@pytest.fixture
+def settings(bridge_url: str, queue: Queue) -> Callable[..., Settings]:
+    """Settings of a bridge of this test; what is named replaces the default."""
+
+    def make(**named: Any) -> Settings:
+        return Settings(
+            **{
+                "database_url": bridge_url,
+                "servicebus_connection_string": queue.connection_string,
+                **named,
+            }
+        )
+
+    return make
+
+
+@pytest.fixture
+def gate(queue: Queue) -> Iterator[Gate]:
+    """A proxy before the endpoint."""
+    with Gate("127.0.0.1", queue.port) as opened:
+        yield opened
+
+
+@pytest.fixture
+def gated(settings: Callable[..., Settings], queue: Queue, gate: Gate) -> Callable[..., Settings]:
+    """`settings` of a bridge that reaches the endpoint through the gate."""
+
+    def make(**named: Any) -> Settings:
+        return settings(
+            servicebus_connection_string=through(queue.connection_string, gate.port), **named
+        )
+
+    return make
+
+
+@pytest.fixture
+def database_gate(database_url: str) -> Iterator[Gate]:
+    """A proxy before PostgreSQL."""
+    parts = conninfo_to_dict(database_url)
+    with Gate(str(parts["host"]), int(str(parts["port"]))) as opened:
+        yield opened
+
+
+def through_gate(url: str, gate: Gate) -> str:
+    """The same database, through the gate."""
+    return make_conninfo(url, host="127.0.0.1", port=gate.port)
+
+
+@asynccontextmanager
+async def running(settings: Settings) -> AsyncIterator[Relay]:
+    """A bridge in this loop; it drains at the end."""
+    import asyncio
+
+    relay = Relay(settings)
+    work = asyncio.create_task(relay.run())
+    try:
+        yield relay
+    finally:
+        relay.stop()
+        async with asyncio.timeout(30):
+            await work
+
+
+@dataclass
+class BridgeProcess:
+    """`stagebus bridge` as a process."""
+
+    process: subprocess.Popen[bytes]
+    log: Path
+    folder: Path = field(repr=False, default=Path())
+
+    def events(self) -> list[dict[str, Any]]:
+        """The lines of its log; every one of them must be a JSON object."""
+        lines = self.log.read_text("utf-8").splitlines()
+        return [json.loads(line) for line in lines]
+
+    def names(self) -> Counter[str]:
+        return Counter(event["event"] for event in self.events())
+
+    def wait_for(self, event: str) -> dict[str, Any]:
+        """The first event of that name."""
+
+        def look() -> list[dict[str, Any]]:
+            assert self.process.poll() is None, self.log.read_text("utf-8")
+            whole = self.log.read_text("utf-8").rpartition("\n")[0].splitlines()
+            return [found for line in whole if (found := json.loads(line))["event"] == event]
+
+        return eventually(look)[0]
+
+    def terminate(self) -> None:
+        self.process.send_signal(signal.SIGTERM)
+
+    def exit_code(self, within: float = 30.0) -> int:
+        return self.process.wait(within)
+
+
+@pytest.fixture
+def start_bridge(tmp_path: Path, settings: Callable[..., Settings]) -> Iterator[Any]:
+    """Starts `stagebus bridge` as a process, with settings by the environment; kills it at last."""
+    started: list[BridgeProcess] = []
+
+    def start(*arguments: str, **environment: str) -> BridgeProcess:
+        given = settings()
+        log = tmp_path / f"bridge-{len(started) + 1}.log"
+        with log.open("wb") as stderr:
+            process = subprocess.Popen(
+                [sys.executable, "-m", "bridge.cli", "bridge", *arguments],
+                cwd=_PROJECT,
+                env={
+                    **os.environ,
+                    "STAGEBUS_DATABASE_URL": given.database_url,
+                    "STAGEBUS_SERVICEBUS_CONNECTION_STRING": str(
+                        given.servicebus_connection_string
+                    ),
+                    **environment,
+                },
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=stderr,
+            )
+        started.append(BridgeProcess(process, log))
+        return started[-1]
+
+    yield start
+    for bridge in started:
+        bridge.process.kill()
+        bridge.process.wait()
+
+
+class OwnServer:
+    """A PostgreSQL server that a test may stop and start, with databases of it."""
+
+    def __init__(self, postgres: LocalPostgres) -> None:
+        self.postgres = postgres
+        self._numbers = count(1)
+
+    def new_database(self, *, migrated: bool = True) -> str:
+        name = f"own_{next(self._numbers)}"
+        template = "migrated" if migrated else "template0"
+        with psycopg.connect(self.postgres.url(), autocommit=True) as connection:
+            connection.execute(f"create database {name} template {template}")
+        return self.postgres.url(name)
+
+    def restart(self) -> None:
+        self.postgres.stop()
+        self.postgres.start()
+
+
+@pytest.fixture(scope="session")
+def own_server() -> Iterator[OwnServer]:
+    """A server of the bridge's tests alone."""
+    folder = Path(tempfile.mkdtemp(prefix="stagebus-own-"))
+    postgres = LocalPostgres(folder, settings={"fsync": "off", "autovacuum": "off"})
+    with ExitStack() as stack:
+        stack.callback(shutil.rmtree, folder, ignore_errors=True)
+        stack.callback(postgres.stop, signal.SIGQUIT)
+        postgres.start()
+        with psycopg.connect(postgres.url(), autocommit=True) as connection:
+            connection.execute("create database migrated")
+        migrate(postgres.url("migrated"))
+        with psycopg.connect(postgres.url(), autocommit=True) as connection:
+            for login, audience in LOGINS.items():
+                connection.execute(f"create role {login} login in role {audience}")
+        yield OwnServer(postgres)
+
+
+def create_stage(
+    client: Client, tasks: int, *, batch_size: int = 100, task_type: str = "tiles", **options: Any
+) -> Any:
+    """A job with one stage, cut into batches of that size; returns the job's id."""
+    client.set_task_type(task_type, batch_size=batch_size, **options)
+    job_id = client.create_job()
+    client.create_stage_tasks(job_id, 1, task_type, tasks)
+    return job_id
+
+
+def states(client: Client) -> dict[str, int]:
+    """How many batches are in which state."""
+    return dict(client.rows("select state, count(*) from stagebus_data.batches group by state"))
+
+
+def all_queued(client: Client) -> bool:
+    return set(states(client)) == {"queued"}
+
+
+def sends_of(client: Client, outcome: str = "accepted") -> int:
+    found: int = client.value(
+        "select count(*) from stagebus_data.sends where outcome = %s", outcome
+    )
+    return found
+
+
+def expected_ids(client: Client, job_id: Any) -> set[str]:
+    """The message ids of a stage's first dispatch, put together from the rows."""
+    return set(
+        client.column(
+            "select t.task_id || '.' || t.attempt || '.1.' || s.nonce"
+            " from stagebus.tasks as t join stagebus_data.stages as s using (job_id, stage)"
+            " where t.job_id = %s",
+            job_id,
+        )
+    )
+
+
+def assert_ledger_is_whole(client: Client, job_id: Any) -> None:
+    """The accepted sends of every batch cover it, in order, without a gap or an overlap."""
+    for batch in client.batches(job_id):
+        sends = client.rows(
+            "select * from stagebus_data.sends where job_id = %s and batch_id = %s"
+            " and outcome = 'accepted' order by send_no",
+            job_id,
+            batch.batch_id,
+        )
+        assert sends[0].first_index == batch.first_index
+        assert sends[-1].last_index == batch.last_index
+        for before, after in zip(sends, sends[1:], strict=False):
+            assert after.first_index == before.last_index + 1
+        assert sum(send.messages for send in sends) == batch.task_count
+
+
+def journal_ids(paths: Sequence[Path]) -> Counter[str]:
+    """The message ids that endpoints have stored, by their journals."""
+    return Counter(
+        line.rstrip("\n").split("\t")[2]
+        for path in paths
+        for line in path.read_text("utf-8").splitlines()
+    )

@@ -1,0 +1,261 @@
+"""What no client can do: stop the endpoint, or harm another client."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import struct
+from contextlib import suppress
+
+import pytest
+from azure.servicebus import ServiceBusMessage
+
+from bridge.local.endpoint import EntityConfig
+from bridge.local.endpoint.wire import uint_at
+from tests.local_endpoint.conftest import Bench, Lane, endpoint_of, until
+
+SASL = b"AMQP\x03\x01\x00\x00"
+AMQP = b"AMQP\x00\x01\x00\x00"
+ANONYMOUS = b"\x00\x00\x00\x19\x02\x01\x00\x00\x00SA\xc0\x0c\x01\xa3\tANONYMOUS"
+
+
+def frame(body: bytes, channel: int = 0) -> bytes:
+    """One AMQP frame."""
+    return struct.pack(">IBBH", len(body) + 8, 2, 0, channel) + body
+
+
+def described(number: int, *fields: bytes) -> bytes:
+    """A performative."""
+    body = b"".join(fields)
+    return (
+        b"\x00S"
+        + bytes((number,))
+        + b"\xd0"
+        + struct.pack(">II", len(body) + 4, len(fields))
+        + body
+    )
+
+
+def text(value: str) -> bytes:
+    """A short string."""
+    return b"\xa1" + bytes((len(value),)) + value.encode()
+
+
+OPEN = frame(described(0x10, text("me"), text("host")))
+BEGIN = frame(described(0x11, b"@", b"C", b"p\x00\x00\xff\xff", b"p\x00\x00\xff\xff"))
+
+
+def attach(queue: str) -> bytes:
+    """The attach of a sender, with handle 0."""
+    target = described(0x29, text(queue))
+    source, nothing = described(0x28), b"@"
+    fields = (text("link"), b"C", b"B", nothing, nothing, source, target, nothing, nothing, b"C")
+    return frame(described(0x12, *fields))
+
+
+def transfer(payload: bytes, *, more: bool, message_format: int = 0) -> bytes:
+    """One frame of the transfer with delivery id 0, on handle 0."""
+    head = described(
+        0x14,
+        b"C",
+        b"C",
+        b"\xa0\x01t",
+        b"p" + struct.pack(">I", message_format),
+        b"B",
+        b"A" if more else b"B",
+    )
+    return frame(head + payload)
+
+
+async def connect(bench: Bench) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    """A bare socket."""
+    return await asyncio.open_connection("127.0.0.1", bench.endpoint.port)
+
+
+async def attached(bench: Bench, queue: str) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    """A socket with one sender attached to `queue`."""
+    reader, writer = await connect(bench)
+    writer.write(SASL + ANONYMOUS + AMQP + OPEN + BEGIN + attach(queue))
+    await until_performative(reader, 0x13)
+    return reader, writer
+
+
+async def until_performative(reader: asyncio.StreamReader, number: int) -> bytes:
+    """Read frames up to the first with this performative, and return that."""
+    while True:
+        head = await reader.readexactly(8)
+        if head[:4] == b"AMQP":
+            continue
+        body = await reader.readexactly(uint_at(head, 0) - 8)
+        if head[5] == 0 and body[:3] == b"\x00S" + bytes((number,)):
+            return body
+
+
+async def hang_up(writer: asyncio.StreamWriter) -> None:
+    """Close a socket that may be closed already."""
+    writer.close()
+    with suppress(ConnectionError):
+        await writer.wait_closed()
+
+
+@pytest.mark.parametrize(
+    "rubbish",
+    [
+        b"GET / HTTP/1.1\r\nHost: x\r\n\r\n",
+        b"\x00" * 100,
+        b"\xff" * 100_000,
+        SASL + b"\xff\xff\xff\xff" * 20,
+        SASL + ANONYMOUS + AMQP + b"\x00\x00\x00\x09\x02\x00\x00\x00\xff",
+        SASL + ANONYMOUS + AMQP + b"\x00\x00\x00\x01\x02\x00\x00\x00",
+        SASL + ANONYMOUS + AMQP + OPEN + BEGIN + transfer(b"x", more=False),
+        SASL + ANONYMOUS + AMQP + OPEN + BEGIN + frame(b"\x00" * 5_000),
+    ],
+    ids=["http", "zeros", "ones", "sasl", "frame", "size", "no-link", "nested"],
+)
+def test_a_client_that_speaks_no_amqp_is_disconnected(bench: Bench, rubbish: bytes) -> None:
+    async def work() -> None:
+        reader, writer = await connect(bench)
+        writer.write(rubbish)
+        with suppress(ConnectionError):
+            while await reader.read(4_096):
+                pass
+        await hang_up(writer)
+
+    bench.run(work())
+
+
+def test_a_transfer_in_several_frames_is_stored_when_it_is_whole(bench: Bench, lane: Lane) -> None:
+    async def work() -> None:
+        reader, writer = await attached(bench, lane.name)
+        message = b"\x00Ss\xc0\x04\x01\xa1\x01a\x00Su\xa0\x04body"
+        pieces = [message[start : start + 5] for start in range(0, len(message), 5)]
+        for piece in pieces[:-1]:
+            writer.write(transfer(piece, more=True))
+            await writer.drain()
+        last = transfer(pieces[-1], more=False)
+        writer.write(last[:10])
+        await asyncio.sleep(0.01)
+        assert lane.counts()["received"] == 0
+        writer.write(last[10:])
+        await until_performative(reader, 0x15)
+        got = await lane.one()
+        assert (got.message_id, b"".join(got.body)) == ("a", b"body")
+        await hang_up(writer)
+
+    bench.run(work())
+
+
+def test_a_transfer_that_is_cut_is_not_stored(bench: Bench, lane: Lane) -> None:
+    async def work() -> None:
+        await hang_up((await attached(bench, lane.name))[1])
+        before = bench.endpoint.counts()["process"]["connections"]
+        _, writer = await attached(bench, lane.name)
+        writer.write(transfer(b"\x00Su\xb0\x00\x00\x10\x00" + b"x" * 100, more=True))
+        await writer.drain()
+        await hang_up(writer)
+        await until(lambda: bench.endpoint.counts()["process"]["connections"] == before)
+        assert lane.counts()["received"] == 0
+
+    bench.run(work())
+
+
+def test_a_batch_with_one_unreadable_message_is_refused_as_a_whole(
+    bench: Bench, lane: Lane
+) -> None:
+    async def work() -> None:
+        good = b"\x00Ss\xc0\x04\x01\xa1\x01a\x00Su\xa0\x04body"
+        unreadable = (
+            b"",
+            b"rubbish",
+            b"\x00Ss\xc0\xff\x01\xa1\x01a",
+            b"\x00Sp\xc0\x01\x00",
+            b"\x00Sp\xc0\x02\x01\xff" + good,
+            b"\x00Sr\xc1\x03\x02\xff\xff" + good,
+            b"\x00S\x01E" + good,
+        )
+        for bad in unreadable:
+            batch = b"".join(
+                b"\x00Su\xa0" + bytes((len(message),)) + message for message in (good, bad)
+            )
+            reader, writer = await attached(bench, lane.name)
+            writer.write(transfer(batch, more=False, message_format=0x80013700))
+            assert b"amqp:decode-error" in await until_performative(reader, 0x15)
+            await hang_up(writer)
+        assert lane.counts()["received"] == 0
+        assert lane.counts()["sends_rejected"] == len(unreadable)
+
+    bench.run(work())
+
+
+def test_the_message_format_alone_makes_a_batch(bench: Bench, lane: Lane) -> None:
+    async def work() -> None:
+        inner = b"\x00Ss\xc0\x04\x01\xa1\x01a\x00Su\xa0\x04body"
+        await lane.sender.send_messages(ServiceBusMessage(inner, message_id="outer"))
+        got = await lane.one()
+        assert (got.message_id, b"".join(got.body)) == ("outer", inner)
+
+    bench.run(work())
+
+
+def test_a_hundred_idle_clients_disturb_nobody(bench: Bench, lane: Lane) -> None:
+    async def work() -> None:
+        bare = await asyncio.gather(*(connect(bench) for _ in range(50)))
+        half = await asyncio.gather(*(attached(bench, lane.name) for _ in range(50)))
+        await lane.send("a")
+        await lane.receiver.complete_message(await lane.one())
+        await asyncio.gather(*(hang_up(writer) for _, writer in [*bare, *half]))
+
+    bench.run(work())
+
+
+def test_a_silent_client_is_given_up_and_a_living_one_kept(bench: Bench) -> None:
+    async def work() -> None:
+        async with endpoint_of({"q": EntityConfig()}, idle_timeout=0.2) as (endpoint, client):
+            reader, writer = await asyncio.open_connection("127.0.0.1", endpoint.port)
+            writer.write(SASL + ANONYMOUS + AMQP + OPEN)
+            assert b"resource-limit-exceeded" in await until_performative(reader, 0x18)
+            await hang_up(writer)
+            # Clients of the SDK make keep-alives as long as they are in use.
+            async with client.get_queue_receiver("q") as receiver:
+                assert await receiver.receive_messages(1, max_wait_time=0.8) == []
+                counts = endpoint.counts()["process"]
+                assert (counts["connections"], counts["connections_made"]) == (1, 2)
+
+    bench.run(work())
+
+
+def test_a_client_that_asks_for_it_gets_keep_alives(bench: Bench) -> None:
+    async def work() -> None:
+        reader, writer = await connect(bench)
+        patient = frame(described(0x10, text("me"), b"@", b"@", b"@", b"p\x00\x00\x00\xc8"))
+        writer.write(SASL + ANONYMOUS + AMQP + patient)
+        await until_performative(reader, 0x10)
+        for _ in range(3):
+            assert await reader.readexactly(8) == b"\x00\x00\x00\x08\x02\x00\x00\x00"
+        await hang_up(writer)
+
+    bench.run(work())
+
+
+def test_mutated_traffic_never_stops_the_endpoint(bench: Bench, lane: Lane) -> None:
+    async def work() -> None:
+        rng = random.Random(7)
+        message = b"\x00Ss\xc0\x04\x01\xa1\x01a\x00Su\xa0\x04body"
+        batch = b"\x00Su\xa0" + bytes((len(message),)) + message
+        good = BEGIN + attach(lane.name) + transfer(batch, more=False, message_format=0x80013700)
+
+        async def attack() -> None:
+            traffic = bytearray(good)
+            for _ in range(rng.randint(1, 6)):
+                traffic[rng.randrange(len(traffic))] = rng.randrange(256)
+            _, writer = await connect(bench)
+            writer.write(SASL + ANONYMOUS + AMQP + OPEN + traffic)
+            writer.write_eof()
+            await hang_up(writer)
+
+        for _ in range(20):
+            await asyncio.gather(*(attack() for _ in range(20)))
+        await lane.send("alive")
+        assert (await lane.receive(1))[0].delivery_count == 0
+
+    bench.run(work())

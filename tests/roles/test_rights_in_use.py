@@ -1,0 +1,115 @@
+"""The privileges as the roles meet them, beyond what the matrix reads from the catalog."""
+
+from __future__ import annotations
+
+import psycopg
+import pytest
+
+from tests.client import Client
+from tests.roles.test_matrix import MAY_EXECUTE, ROLES
+
+#: For the owner alone: the parts that the other functions are made of.
+INTERNAL = {
+    "announce_stage_end",
+    "check_message_size",
+    "clock",
+    "count_ended_tasks",
+    "digits_up_to",
+    "end_lost_attempts",
+    "ensure_partition",
+    "first_job_id_at",
+    "gather_retries",
+    "group_of",
+    "lock_filling_stage",
+    "lock_tasks",
+    "message_head",
+    "message_head_bytes",
+    "new_job_id",
+    "parse_task_ids",
+    "require_read_committed",
+    "slot_of",
+    "task_id",
+}
+
+
+def test_every_function_is_in_one_of_the_two_lists_and_has_one_signature(client: Client) -> None:
+    names = client.column(
+        "select proname from pg_proc where pronamespace = 'stagebus'::regnamespace"
+    )
+    assert sorted(names) == sorted([*MAY_EXECUTE, *INTERNAL])
+
+
+def test_a_granted_function_works_and_others_are_refused(client: Client) -> None:
+    published = client.published_stage()
+    calls = {
+        "producer": lambda session: session.create_stage_tasks(session.create_job()),
+        "bridge": lambda session: session.claim_batches(1),
+        "worker": lambda session: session.start_all(published.messages, session.bridge_id),
+        "operator": lambda session: session.set_task_type("new"),
+        "monitor": lambda session: session.progress(published.job_id),
+    }
+    for role in ROLES:
+        session = client.session(f"stagebus_{role}")
+        for audience, call in calls.items():
+            reads = audience == "monitor" and role in ("producer", "operator")
+            if role == audience or reads:
+                call(session)
+            else:
+                with pytest.raises(psycopg.errors.InsufficientPrivilege):
+                    call(session)
+        assert session.value("select stagebus.api_version()") >= 1
+
+
+def test_a_role_without_a_grant_can_do_nothing(client: Client, caller: Client) -> None:
+    client.execute("revoke stagebus_producer from stagebus_test_caller")
+    for query in (
+        "select stagebus.api_version()",
+        "select stagebus.create_job('tiles')",
+        "select * from stagebus.jobs",
+        "select * from stagebus_data.jobs",
+    ):
+        with pytest.raises(psycopg.errors.InsufficientPrivilege):
+            caller.execute(query)
+
+
+def test_no_role_is_a_member_of_another(client: Client) -> None:
+    assert (
+        client.rows(
+            "select m.member::regrole, m.roleid::regrole from pg_auth_members as m"
+            " where m.member::regrole::text = any(%s)",
+            [f"stagebus_{role}" for role in (*ROLES, "owner")],
+        )
+        == []
+    )
+
+
+def test_no_role_may_use_a_sequence_or_make_objects(client: Client) -> None:
+    for role in ROLES:
+        assert client.row(
+            "select has_schema_privilege(r.name, 'stagebus', 'create') as a,"
+            " has_schema_privilege(r.name, 'stagebus_data', 'create') as b,"
+            " bool_or(has_sequence_privilege(r.name, c.oid, 'usage, select, update')) as c"
+            " from pg_class as c cross join (select 'stagebus_' || %s as name) as r"
+            " where c.relnamespace = 'stagebus_data'::regnamespace and c.relkind = 'S'"
+            " group by r.name",
+            role,
+        ) == (False, False, False)
+
+
+@pytest.mark.parametrize("definer", [True, False])
+def test_only_functions_that_need_the_owners_rights_have_them(
+    client: Client, definer: bool
+) -> None:
+    """What a role may call runs as the owner; the parts run as whoever came that far."""
+    names = set(
+        client.column(
+            "select proname from pg_proc where pronamespace = 'stagebus'::regnamespace"
+            " and prosecdef = %s",
+            definer,
+        )
+    )
+    if definer:
+        assert names <= {*MAY_EXECUTE, "ensure_partition", "end_lost_attempts", "gather_retries"}
+    else:
+        pure = {"api_version", "raise_error", "create_stage_tasks_from_query"}
+        assert names & set(MAY_EXECUTE) == pure

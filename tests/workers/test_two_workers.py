@@ -1,0 +1,181 @@
+"""Two sessions on one task, or on the last tasks of a stage, in every order that matters."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from uuid import UUID
+
+import pytest
+
+from tests.client import Client, Listener, Message, PublishedStage
+
+TOKEN, OTHER = UUID(int=1), UUID(int=2)
+HOUR = timedelta(hours=1)
+
+
+@pytest.fixture
+def other(client: Client) -> Client:
+    return client.session()
+
+
+@pytest.fixture
+def published(client: Client) -> PublishedStage:
+    client.stop_clock()
+    return client.published_stage(tasks=2)
+
+
+@pytest.fixture
+def message(published: PublishedStage) -> Message:
+    return published.messages[0]
+
+
+@pytest.mark.parametrize("rolled_back", [False, True])
+def test_two_starts_give_one_run(
+    client: Client, other: Client, message: Message, rolled_back: bool
+) -> None:
+    with client.transaction(roll_back=rolled_back):
+        assert client.start(message, TOKEN).verdict == "run"
+        second = other.in_background(lambda: other.start(message, OTHER))
+        client.wait_until_blocked(other, second)
+    assert second.result().verdict == ("run" if rolled_back else "taken")
+
+
+def test_two_takeovers_give_one_run(client: Client, other: Client, message: Message) -> None:
+    client.start(message, UUID(int=9))
+    client.advance(HOUR)
+    with client.transaction():
+        assert client.start(message, TOKEN).verdict == "run"
+        second = other.in_background(lambda: other.start(message, OTHER))
+        client.wait_until_blocked(other, second)
+    assert second.result().verdict == "taken"
+
+
+def test_a_completion_before_a_takeover_counts(
+    client: Client, other: Client, message: Message
+) -> None:
+    client.start(message, TOKEN)
+    client.advance(HOUR)
+    with client.transaction():
+        assert client.complete_task(message.task_id, TOKEN) == "completed"
+        takeover = other.in_background(lambda: other.start(message, OTHER))
+        client.wait_until_blocked(other, takeover)
+    assert takeover.result().verdict == "done"
+
+
+def test_a_completion_after_a_takeover_does_not(
+    client: Client, other: Client, message: Message
+) -> None:
+    client.start(message, TOKEN)
+    client.advance(HOUR)
+    with client.transaction():
+        assert client.start(message, OTHER).verdict == "run"
+        completion = other.in_background(lambda: other.complete_task(message.task_id, TOKEN))
+        client.wait_until_blocked(other, completion)
+    assert completion.result() == "taken"
+    assert client.task(message.task_id).status == "processing"
+
+
+def test_a_sweep_passes_over_a_task_that_is_taken_over(
+    client: Client, other: Client, message: Message
+) -> None:
+    client.start(message, TOKEN)
+    client.advance(HOUR)
+    with client.transaction():
+        assert client.start(message, OTHER).verdict == "run"
+        assert other.end_lost_attempts() == 0
+    assert other.end_lost_attempts() == 0
+    assert client.complete_task(message.task_id, OTHER) == "completed"
+
+
+def test_a_sweep_passes_over_a_task_that_is_completed(
+    client: Client, other: Client, message: Message
+) -> None:
+    client.start(message, TOKEN)
+    client.advance(HOUR)
+    with client.transaction():
+        assert client.complete_task(message.task_id, TOKEN) == "completed"
+        assert other.end_lost_attempts() == 0
+    assert other.end_lost_attempts() == 0
+    assert (
+        client.progress(client.job(client.value("select job_id from jobs")).job_id).completed == 1
+    )
+
+
+@pytest.mark.parametrize("call", ["start", "heartbeat", "complete"])
+def test_a_worker_that_comes_during_the_sweep_is_too_late(
+    client: Client, other: Client, message: Message, call: str
+) -> None:
+    client.start(message, TOKEN)
+    client.advance(HOUR)
+    calls = {
+        "start": lambda: other.start(message, TOKEN).verdict,
+        "heartbeat": lambda: other.heartbeat_task(message.task_id, TOKEN),
+        "complete": lambda: other.complete_task(message.task_id, TOKEN),
+    }
+    with client.transaction():
+        assert client.end_lost_attempts() == 1
+        late = other.in_background(calls[call])
+        client.wait_until_blocked(other, late)
+    assert late.result() == {"start": "stale", "heartbeat": None, "complete": "stale"}[call]
+    assert client.task(message.task_id).status == "retry_wait"
+
+
+def test_two_sweeps_end_an_attempt_once(client: Client, other: Client, message: Message) -> None:
+    client.start(message, TOKEN)
+    client.advance(HOUR)
+    with client.transaction():
+        assert client.end_lost_attempts() == 1
+        assert other.end_lost_attempts() == 0
+    with client.transaction():
+        assert client.gather_retries() == 1
+        assert other.gather_retries() == 0
+    assert other.gather_retries() == 0
+    assert client.count("batch_members") == 1
+
+
+def test_two_last_completions_end_the_stage_once(
+    client: Client, other: Client, published: PublishedStage
+) -> None:
+    listener = Listener(client, "stagebus_jobs")
+    client.start_all(published.messages, TOKEN)
+    first, last = published.task_ids
+    with client.transaction():
+        assert client.complete_task(first, TOKEN) == "completed"
+        second = other.in_background(lambda: other.complete_task(last, TOKEN))
+        # They count in different slots of one group, and meet there.
+        client.wait_until_blocked(other, second)
+        assert client.stage(published.job_id).status == "open"
+    assert second.result() == "completed"
+    assert client.stage(published.job_id).status == "completed"
+    assert client.due_advances() == [(published.job_id, 1)]
+    assert listener.heard() == [("stagebus_jobs", str(published.job_id))]
+
+
+def test_the_stage_stays_open_when_one_of_the_last_completions_is_rolled_back(
+    client: Client, other: Client, published: PublishedStage
+) -> None:
+    client.start_all(published.messages, TOKEN)
+    first, last = published.task_ids
+    with client.transaction(roll_back=True):
+        client.complete_task(first, TOKEN)
+        second = other.in_background(lambda: other.complete_task(last, TOKEN))
+        client.wait_until_blocked(other, second)
+    assert second.result() == "completed"
+    assert client.stage(published.job_id).status == "open"
+    assert client.complete_task(first, TOKEN) == "completed"
+    assert client.stage(published.job_id).status == "completed"
+
+
+def test_calls_with_the_same_tasks_in_any_order_do_not_deadlock(
+    client: Client, other: Client
+) -> None:
+    published = client.published_stage(tasks=200)
+    client.start_all(published.messages, TOKEN)
+    ids = published.task_ids
+    backwards = other.in_background(
+        lambda: [other.complete_tasks(ids[n : n + 50][::-1], TOKEN) for n in range(0, 200, 10)]
+    )
+    forwards = [client.complete_tasks(ids[n : n + 50], TOKEN) for n in range(0, 200, 10)]
+    for verdicts in (*forwards, *backwards.result()):
+        assert set(verdicts) == {"completed"}
+    assert client.stage(published.job_id).status == "completed"
