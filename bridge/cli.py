@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import signal
-import sys
 from collections.abc import Callable
 from dataclasses import fields
 from pathlib import Path
@@ -16,27 +16,13 @@ import psycopg
 
 from bridge import logs
 from bridge import migrate as migration
-from bridge.database import check_url
+from bridge.console_commands import status, wait
 from bridge.errors import StagebusError
+from bridge.options import database_url_option
 from bridge.relay import Relay
 from bridge.settings import Settings
 
 DEFAULTS = {field.name: field.default for field in fields(Settings)}
-
-
-def _checked_url(context: click.Context, parameter: click.Parameter, value: str) -> str:
-    check_url(value)
-    return value
-
-
-database_url_option = click.option(
-    "--database-url",
-    envvar="STAGEBUS_DATABASE_URL",
-    required=True,
-    callback=_checked_url,
-    metavar="URL",
-    help="PostgreSQL: a libpq URL or conninfo string.",
-)
 
 
 class Commands(click.Group):
@@ -87,14 +73,14 @@ def migrate(
     if sum((rollback is not None, check, dump_sql)) > 1:
         raise click.UsageError("--rollback, --check and --dump-sql exclude each other")
     if check:
-        status = migration.status(database_url)
-        for name in status.pending:
+        found = migration.status(database_url)
+        for name in found.pending:
             click.echo(f"pending: {name}")
-        for name in status.unknown:
+        for name in found.unknown:
             click.echo(f"applied, but not in this version: {name}")
-        if not status.digest_agrees:
+        if not found.digest_agrees:
             click.echo("the functions in the database are not those of this version")
-        if not status.agrees:
+        if not found.agrees:
             raise click.ClickException("database and version differ: stagebus migrate")
         click.echo("database and version agree")
     elif dump_sql:
@@ -158,12 +144,11 @@ def bridge(log_level: str, **settings: Any) -> None:
     is finished and recorded, the rest given back, and it exits with 0; a second one exits at once.
     """
     logs.configure(log_level)
-    sys.exit(asyncio.run(_run_bridge(Settings(**settings))))
+    asyncio.run(_run_bridge(Settings(**settings)))
 
 
-async def _run_bridge(settings: Settings) -> int:
+async def _run_bridge(settings: Settings) -> None:
     relay = Relay(settings)
-    work = asyncio.create_task(relay.run())
     signals = 0
 
     def on_signal() -> None:
@@ -172,16 +157,14 @@ async def _run_bridge(settings: Settings) -> int:
         if signals == 1:
             relay.stop()
         else:
-            work.cancel()
+            # At once: nothing is waited for, neither a broker nor a database that hangs. The
+            # leases bring back what was in flight.
+            os._exit(1)
 
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, on_signal)
-    try:
-        await work
-    except asyncio.CancelledError:
-        return 1
-    return 0
+    await relay.run()
 
 
 def _end(*_: object) -> None:
@@ -283,6 +266,9 @@ def demo(min_population: str, kill_bridge: bool, build: Path) -> None:
     if not report.good:
         raise click.ClickException("the demo's figures are not as they must be")
 
+
+main.add_command(status)
+main.add_command(wait)
 
 if __name__ == "__main__":
     main()

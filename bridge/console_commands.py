@@ -10,14 +10,8 @@ from uuid import UUID
 import click
 
 from bridge import console
+from bridge.options import database_url_option
 
-database_url_option = click.option(
-    "--database-url",
-    envvar="STAGEBUS_DATABASE_URL",
-    required=True,
-    metavar="URL",
-    help="PostgreSQL: a libpq URL or conninfo string.",
-)
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
 
 #: The columns that fit a terminal; --json has them all.

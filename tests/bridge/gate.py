@@ -22,8 +22,8 @@ class Gate:
         self._host = host
         self._port = port
         self.port = 0
-        self.passed = 0
-        """Bytes of answers that have come from the server, passed on or held back."""
+        self.held = 0
+        """Bytes of answers that wait to be passed on."""
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="gate")
         self._pairs: set[asyncio.Task[None]] = set()
@@ -89,8 +89,8 @@ class Gate:
             return
         try:
             async with asyncio.TaskGroup() as both:
-                both.create_task(self._pass(reader, to_writer, lambda: self._questions))
-                both.create_task(self._pass(to_reader, writer, lambda: self._answers, count=True))
+                both.create_task(self._pass(reader, to_writer, self._questions))
+                both.create_task(self._pass(to_reader, writer, self._answers))
         except* OSError:
             pass
         except* asyncio.CancelledError:
@@ -109,14 +109,16 @@ class Gate:
         self,
         reader: asyncio.StreamReader,
         writer: asyncio.StreamWriter,
-        gate: Callable[[], asyncio.Event],
-        *,
-        count: bool = False,
+        open_now: asyncio.Event,
     ) -> None:
         while data := await reader.read(65536):
-            if count:
-                self.passed += len(data)
-            await gate().wait()
+            if not open_now.is_set():
+                waiting = len(data) if open_now is self._answers else 0
+                self.held += waiting
+                try:
+                    await open_now.wait()
+                finally:
+                    self.held -= waiting
             writer.write(data)
             await writer.drain()
         # One side has closed: so does the other.

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 import socket
 import time
 from collections.abc import AsyncIterator, Callable
@@ -15,6 +14,7 @@ from bridge.local.endpoint.process import run_endpoint
 from bridge.publisher import Publisher
 from bridge.settings import Settings
 from tests.bridge.conftest import (
+    LOSES_CONNECTIONS,
     Queue,
     all_queued,
     assert_ledger_is_whole,
@@ -27,6 +27,8 @@ from tests.bridge.conftest import (
 from tests.bridge.gate import Gate
 from tests.client import Client
 from tests.eventually import becomes
+
+pytestmark = LOSES_CONNECTIONS
 
 Make = Callable[..., Settings]
 Answer = Callable[[asyncio.StreamReader, asyncio.StreamWriter], object]
@@ -87,7 +89,9 @@ def test_a_bridge_waits_for_a_broker_that_is_not_up_yet(
             assert client.count("sends") == 0
             assert set(client.column("select publish_attempts from stagebus.batches")) == {0}
             (error,) = set(
-                client.column("select last_error from stagebus.batches where last_error is not null")
+                client.column(
+                    "select last_error from stagebus.batches where last_error is not null"
+                )
             )
             assert "ServiceBusConnectionError" in error
             with run_endpoint(arguments=["--port", str(free_port)]) as late:
@@ -100,8 +104,6 @@ def test_a_bridge_waits_for_a_broker_that_is_not_up_yet(
     assert_ledger_is_whole(client, job_id)
 
 
-# The SDK forgets a connection whose opening was cancelled; the garbage collector closes it.
-@pytest.mark.filterwarnings("ignore::ResourceWarning")
 @pytest.mark.parametrize("answer", [read_and_say_nothing, hang_up, talk_nonsense])
 def test_a_broker_that_opens_no_link_costs_no_attempt_and_no_more_than_the_deadline(
     client: Client, queue: Queue, settings: Make, answer: Answer
@@ -124,7 +126,6 @@ def test_a_broker_that_opens_no_link_costs_no_attempt_and_no_more_than_the_deadl
             assert time.monotonic() - began < 12
 
     asyncio.run(scenario())
-    gc.collect()
     assert client.count("sends") == 0
     assert states(client) == {"pending_queue": 1}
     assert client.column("select publish_attempts from stagebus.batches") == [0]

@@ -6,7 +6,6 @@ import asyncio
 from collections.abc import Callable
 from pathlib import Path
 
-import psycopg
 import pytest
 
 from bridge.errors import IncompatibleDatabase, SettingsError
@@ -15,6 +14,7 @@ from bridge.migrate import migrate
 from bridge.relay import Relay
 from bridge.settings import Settings
 from tests.bridge.conftest import (
+    LOSES_CONNECTIONS,
     OwnServer,
     all_queued,
     as_login,
@@ -30,6 +30,8 @@ from tests.bridge.conftest import (
 from tests.bridge.gate import Gate
 from tests.client import Client
 from tests.eventually import becomes
+
+pytestmark = LOSES_CONNECTIONS
 
 Make = Callable[..., Settings]
 
@@ -153,7 +155,7 @@ def test_a_bridge_refuses_a_database_with_another_api(client: Client, settings: 
         "create or replace function stagebus.api_version() returns integer language sql"
         " as 'select 99'"
     )
-    with pytest.raises(IncompatibleDatabase, match="version 99 .* knows 1 to 1"):
+    with pytest.raises(IncompatibleDatabase, match=r"version 99 .* knows 1 to 1"):
         asyncio.run(Relay(settings()).run())
 
 

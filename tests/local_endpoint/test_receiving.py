@@ -6,7 +6,20 @@ import asyncio
 
 from azure.servicebus import ServiceBusMessage, ServiceBusReceiveMode
 
+from bridge.local.endpoint.wire import fields, unsigned
 from tests.local_endpoint.conftest import Bench, Lane
+from tests.local_endpoint.raw import (
+    AMQP,
+    ANONYMOUS,
+    BEGIN,
+    OPEN,
+    SASL,
+    attach,
+    connect,
+    flow,
+    hang_up,
+    until_performative,
+)
 
 DELETE = ServiceBusReceiveMode.RECEIVE_AND_DELETE
 
@@ -18,6 +31,27 @@ def test_a_receiver_gets_no_more_than_it_asked_for(bench: Bench, lane: Lane) -> 
         # The SDK may have asked for one message when it attached.
         assert lane.counts()["delivered"] <= 6
         assert lane.counts()["locked"] <= 6
+
+    bench.run(work())
+
+
+def test_a_drained_link_gets_what_there_is_and_gives_back_the_rest(
+    bench: Bench, lane: Lane
+) -> None:
+    async def work() -> None:
+        await lane.send("a", "b")
+        reader, writer = await connect(bench)
+        writer.write(SASL + ANONYMOUS + AMQP + OPEN + BEGIN + attach(lane.name, receiver=True))
+        writer.write(flow(5, drain=True))
+        for _ in range(2):
+            await until_performative(reader, 0x14)
+        answer = await until_performative(reader, 0x13)
+        at = fields(answer, 3, 7)
+        delivery_count, credit = unsigned(answer, at[5]), unsigned(answer, at[6])
+        assert (delivery_count, credit) == (5, 0)
+        await lane.send("c")
+        assert (await lane.one()).message_id == "c"
+        await hang_up(writer)
 
     bench.run(work())
 

@@ -4,98 +4,29 @@ from __future__ import annotations
 
 import asyncio
 import random
-import struct
 from contextlib import suppress
 
 import pytest
 from azure.servicebus import ServiceBusMessage
 
 from bridge.local.endpoint import EntityConfig
-from bridge.local.endpoint.wire import uint_at
 from tests.local_endpoint.conftest import Bench, Lane, endpoint_of, until
-
-SASL = b"AMQP\x03\x01\x00\x00"
-AMQP = b"AMQP\x00\x01\x00\x00"
-ANONYMOUS = b"\x00\x00\x00\x19\x02\x01\x00\x00\x00SA\xc0\x0c\x01\xa3\tANONYMOUS"
-
-
-def frame(body: bytes, channel: int = 0) -> bytes:
-    """One AMQP frame."""
-    return struct.pack(">IBBH", len(body) + 8, 2, 0, channel) + body
-
-
-def described(number: int, *fields: bytes) -> bytes:
-    """A performative."""
-    body = b"".join(fields)
-    return (
-        b"\x00S"
-        + bytes((number,))
-        + b"\xd0"
-        + struct.pack(">II", len(body) + 4, len(fields))
-        + body
-    )
-
-
-def text(value: str) -> bytes:
-    """A short string."""
-    return b"\xa1" + bytes((len(value),)) + value.encode()
-
-
-OPEN = frame(described(0x10, text("me"), text("host")))
-BEGIN = frame(described(0x11, b"@", b"C", b"p\x00\x00\xff\xff", b"p\x00\x00\xff\xff"))
-
-
-def attach(queue: str) -> bytes:
-    """The attach of a sender, with handle 0."""
-    target = described(0x29, text(queue))
-    source, nothing = described(0x28), b"@"
-    fields = (text("link"), b"C", b"B", nothing, nothing, source, target, nothing, nothing, b"C")
-    return frame(described(0x12, *fields))
-
-
-def transfer(payload: bytes, *, more: bool, message_format: int = 0) -> bytes:
-    """One frame of the transfer with delivery id 0, on handle 0."""
-    head = described(
-        0x14,
-        b"C",
-        b"C",
-        b"\xa0\x01t",
-        b"p" + struct.pack(">I", message_format),
-        b"B",
-        b"A" if more else b"B",
-    )
-    return frame(head + payload)
-
-
-async def connect(bench: Bench) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-    """A bare socket."""
-    return await asyncio.open_connection("127.0.0.1", bench.endpoint.port)
-
-
-async def attached(bench: Bench, queue: str) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-    """A socket with one sender attached to `queue`."""
-    reader, writer = await connect(bench)
-    writer.write(SASL + ANONYMOUS + AMQP + OPEN + BEGIN + attach(queue))
-    await until_performative(reader, 0x13)
-    return reader, writer
-
-
-async def until_performative(reader: asyncio.StreamReader, number: int) -> bytes:
-    """Read frames up to the first with this performative, and return that."""
-    while True:
-        head = await reader.readexactly(8)
-        if head[:4] == b"AMQP":
-            continue
-        body = await reader.readexactly(uint_at(head, 0) - 8)
-        if head[5] == 0 and body[:3] == b"\x00S" + bytes((number,)):
-            return body
-
-
-async def hang_up(writer: asyncio.StreamWriter) -> None:
-    """Close a socket that may be closed already."""
-    writer.close()
-    with suppress(ConnectionError):
-        await writer.wait_closed()
+from tests.local_endpoint.raw import (
+    AMQP,
+    ANONYMOUS,
+    BEGIN,
+    OPEN,
+    SASL,
+    attach,
+    attached,
+    connect,
+    described,
+    frame,
+    hang_up,
+    text,
+    transfer,
+    until_performative,
+)
 
 
 @pytest.mark.parametrize(

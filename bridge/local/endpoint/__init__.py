@@ -41,7 +41,7 @@ What differs, or may
 - There is no quota of messages, no throttling, no limit of connections, and no detaching of idle
   links; a silent connection is given up after twice the idle timeout it was told.
 - Several lock tokens in one management request are applied all or none (unsure).
-- The enqueue time is that of the batch. Sequence numbers have no gaps where duplicates were dropped.
+- The enqueue time is that of the batch. Dropped duplicates leave no gaps in sequence numbers.
 
 How it is built, from the outside in: `__main__` and `process`; `server` and `control`; `connection`
 (a socket) and `engine` (proton without I/O, over `frames`); `attach`, which gives each link its end
