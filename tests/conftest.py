@@ -7,8 +7,13 @@ STAGEBUS_TEST_DATABASE_URL names, as a superuser. The databases are clones of on
 from __future__ import annotations
 
 import os
+import shutil
+import signal
+import tempfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import psycopg
@@ -16,7 +21,7 @@ import pytest
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from pytest_postgresql import factories
 
-from bridge.local.postgres import temporary_postgres
+from bridge.local.postgres import LocalPostgres
 from bridge.migrate import migrate
 from tests.client import Client
 
@@ -30,7 +35,26 @@ SETTINGS = {
     "full_page_writes": "off",
     "autovacuum": "off",
     "max_connections": "200",
+    "max_wal_size": "256MB",
 }
+
+#: Cloning a database makes some 300 files: 20 ms in memory, up to 300 ms on a disk.
+MEMORY = Path("/dev/shm")
+ENOUGH_MEMORY = 2 * 1024**3
+
+
+@contextmanager
+def new_postgres() -> Iterator[LocalPostgres]:
+    """A server without any database of ours, in memory where there is enough; gone afterwards."""
+    in_memory = MEMORY.is_dir() and shutil.disk_usage(MEMORY).free > ENOUGH_MEMORY
+    folder = tempfile.mkdtemp(prefix="stagebus-test-", dir=MEMORY if in_memory else None)
+    postgres = LocalPostgres(Path(folder), version=VERSION, port=0, settings=SETTINGS)
+    try:
+        postgres.start()
+        yield postgres
+    finally:
+        postgres.stop(signal.SIGQUIT)
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 @dataclass(frozen=True)
@@ -70,7 +94,7 @@ def server() -> Iterator[Server]:
             maintenance_dbname=str(parts.get("dbname") or "postgres"),
         )
         return
-    with temporary_postgres(version=VERSION, port=0, settings=SETTINGS) as postgres:
+    with new_postgres() as postgres:
         assert postgres.port
         yield Server(host=str(postgres.folder), port=postgres.port, user="postgres", password=None)
 

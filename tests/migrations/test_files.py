@@ -9,9 +9,7 @@ from pathlib import Path
 import pytest
 
 FOLDER = Path(__file__).resolve().parents[2] / "migrations"
-FILES = sorted(
-    path for path in FOLDER.glob("*.sql") if not path.name.endswith(".rollback.sql")
-)
+FILES = sorted(path for path in FOLDER.glob("*.sql") if not path.name.endswith(".rollback.sql"))
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)

@@ -109,7 +109,6 @@ def test_the_script_makes_what_migrate_makes(empty_database_url: str) -> None:
 def test_this_and_next_weeks_partition_are_there(database_url: str) -> None:
     with psycopg.connect(database_url) as connection:
         row = connection.execute(
-            "select count(*) from pg_inherits"
-            " where inhparent = 'stagebus_data.tasks'::regclass"
+            "select count(*) from pg_inherits where inhparent = 'stagebus_data.tasks'::regclass"
         ).fetchone()
     assert row == (2,)

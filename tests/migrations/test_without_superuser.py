@@ -8,9 +8,9 @@ import psycopg
 import pytest
 from psycopg.conninfo import make_conninfo
 
-from bridge.local.postgres import LocalPostgres, temporary_postgres
+from bridge.local.postgres import LocalPostgres
 from bridge.migrate import migrate, rollback, status
-from tests.conftest import SETTINGS, VERSION
+from tests.conftest import new_postgres
 
 ROLES = ("owner", "producer", "bridge", "worker", "operator", "monitor")
 
@@ -18,7 +18,7 @@ ROLES = ("owner", "producer", "bridge", "worker", "operator", "monitor")
 @pytest.fixture
 def cluster() -> Iterator[LocalPostgres]:
     """A server without any role of ours."""
-    with temporary_postgres(version=VERSION, settings=SETTINGS) as server:
+    with new_postgres() as server:
         yield server
 
 

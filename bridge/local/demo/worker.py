@@ -18,8 +18,16 @@ from bridge.local.demo.work import run_tasks
 from bridge.worker import StartedTask, Worker
 
 
-async def main(database_url: str, connection_string: str, ledger_path: str) -> None:
-    """Works until SIGTERM; writes the id of each task it works on to the ledger."""
+async def work(worker: Worker) -> None:
+    """Works until SIGTERM."""
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, worker.stop)
+    await worker.run()
+
+
+def main(database_url: str, connection_string: str, ledger_path: str) -> None:
+    """Writes the id of each task it works on to the ledger."""
     with Path(ledger_path).open("a", encoding="utf-8") as ledger:
 
         def handle(tasks: Sequence[StartedTask]) -> list[JsonValue]:
@@ -28,13 +36,10 @@ async def main(database_url: str, connection_string: str, ledger_path: str) -> N
             ledger.flush()
             return results
 
-        worker = Worker(database_url, connection_string, handle, name=Path(ledger_path).stem)
-        loop = asyncio.get_running_loop()
-        for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, worker.stop)
-        await worker.run()
+        name = Path(ledger_path).stem
+        asyncio.run(work(Worker(database_url, connection_string, handle, name=name)))
 
 
 if __name__ == "__main__":
     logs.configure("info")
-    asyncio.run(main(*sys.argv[1:]))
+    main(*sys.argv[1:])

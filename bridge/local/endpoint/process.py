@@ -11,7 +11,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from select import select
-from typing import TypeAlias, cast
+from tempfile import TemporaryFile
+from typing import IO, TypeAlias, cast
 
 Counts: TypeAlias = dict[str, dict[str, dict[str, int]]]
 
@@ -52,29 +53,33 @@ def run_endpoint(
     command = [sys.executable, "-m", "bridge.local.endpoint"]
     for queue in queues:
         command += ["--queue", queue]
-    process = subprocess.Popen(
-        [*command, *arguments],
-        cwd=_PROJECT,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-    )
-    with process:
-        try:
-            yield _wait_until_ready(process, ready_within)
-        finally:
-            _stop(process)
+    # A file and not a pipe: nobody reads it, and a full pipe would stop the process.
+    with TemporaryFile() as said:
+        process = subprocess.Popen(
+            [*command, *arguments],
+            cwd=_PROJECT,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=said,
+        )
+        with process:
+            try:
+                yield _wait_until_ready(process, said, ready_within)
+            finally:
+                _stop(process)
 
 
-def _wait_until_ready(process: subprocess.Popen[bytes], seconds: float) -> RunningEndpoint:
+def _wait_until_ready(
+    process: subprocess.Popen[bytes], said: IO[bytes], seconds: float
+) -> RunningEndpoint:
     assert process.stdout is not None
-    assert process.stderr is not None
     readable, _, _ = select([process.stdout], [], [], seconds)
     line = process.stdout.readline() if readable else b""
     if not line:
         _stop(process)
-        said = process.stderr.read().decode(errors="replace").strip()
-        raise RuntimeError(f"the endpoint did not become ready: {said or 'it said nothing'}")
+        said.seek(0)
+        why = said.read().decode(errors="replace").strip()
+        raise RuntimeError(f"the endpoint did not become ready: {why or 'it said nothing'}")
     return RunningEndpoint(**json.loads(line))
 
 
