@@ -31,8 +31,9 @@ from bridge.settings import Settings
 #: The SDK's accounting of a batch's size leaves out the envelope (about 60 bytes).
 ENVELOPE_SLACK = 512
 
-#: Seconds to let a connection close; after that it is left to the garbage collector.
-CLOSE_TIMEOUT = 2.0
+#: Seconds to let a connection close. It has then said good-bye; what the SDK waits for beyond that
+#: is a keep-alive task of its own that sleeps for up to a second.
+CLOSE_TIMEOUT = 0.5
 
 #: Seconds without a send after which a link is not used any more. The service detaches an idle one
 #: after 10 minutes, and a send into that would have an unknown outcome.

@@ -42,7 +42,7 @@ FIRST_DELAY = 0.1
 LONGEST_DELAY = 5.0
 
 #: Seconds for which a worker that is told to stop goes on asking for a database that is away.
-STOP_PATIENCE = 5.0
+STOP_PATIENCE = 3.0
 
 Parameters = dict[str, JsonValue]
 
@@ -140,7 +140,11 @@ class Worker:
 
     async def run_once(self, receiver: ServiceBusReceiver) -> int:
         """Receives once and sees all of it through; returns how many messages."""
-        received = await receiver.receive_messages(self._batch_size, max_wait_time=1)
+        try:
+            received = await receiver.receive_messages(self._batch_size, max_wait_time=1)
+        except ValueError as error:
+            # The SDK has closed the receiver after an error of a message before.
+            raise ConnectionError(str(error)) from error
         held = await self._read(receiver, received)
         token = uuid4()
         while held:
@@ -264,5 +268,6 @@ async def _settle(
     """The task is settled in the database; a lock that was lost only brings the message again."""
     try:
         await settle(message)
-    except ServiceBusError as error:
+    except (ServiceBusError, ValueError) as error:
+        # ValueError: the SDK closes the receiver after a lock that was lost, and refuses the rest.
         log.warning("message.not_settled", error=type(error).__name__)

@@ -116,7 +116,10 @@ class Client:
 
     def __init__(self, url: str) -> None:
         self.url = url
-        self.connection = psycopg.connect(url, autocommit=True)
+        # A wait that nobody ends fails the test; it does not hang it.
+        self.connection = psycopg.connect(
+            url, autocommit=True, options=f"-c lock_timeout={PATIENCE:.0f}s"
+        )
         self.bridge_id = uuid4()
         self._others: list[Client] = []
         self._threads: ThreadPoolExecutor | None = None

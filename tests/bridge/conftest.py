@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, asynccontextmanager, contextmanager
@@ -20,7 +21,12 @@ from typing import Any
 
 import psycopg
 import pytest
-from azure.servicebus import ServiceBusClient, ServiceBusReceivedMessage, ServiceBusReceiveMode
+from azure.servicebus import (
+    ServiceBusClient,
+    ServiceBusMessage,
+    ServiceBusReceivedMessage,
+    ServiceBusReceiveMode,
+)
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from bridge.local.endpoint.process import RunningEndpoint, run_endpoint
@@ -86,18 +92,37 @@ class Queue:
     def receive(self, messages: int) -> list[ServiceBusReceivedMessage]:
         """Takes so many messages, and whatever else is there."""
         received: list[ServiceBusReceivedMessage] = []
-        with (
-            ServiceBusClient.from_connection_string(self.connection_string) as client,
-            client.get_queue_receiver(
-                self.name, receive_mode=ServiceBusReceiveMode.RECEIVE_AND_DELETE
-            ) as receiver,
-        ):
-            while len(received) < messages:
-                page = receiver.receive_messages(messages - len(received), max_wait_time=5)
-                assert page, f"{len(received)} of {messages} messages came"
-                received += page
-            received += receiver.receive_messages(100, max_wait_time=0.1)
+        client = ServiceBusClient.from_connection_string(self.connection_string)
+        receiver = client.get_queue_receiver(
+            self.name, receive_mode=ServiceBusReceiveMode.RECEIVE_AND_DELETE
+        )
+        while len(received) < messages:
+            page = receiver.receive_messages(messages - len(received), max_wait_time=5)
+            assert page, f"{len(received)} of {messages} messages came"
+            received += page
+        received += receiver.receive_messages(100, max_wait_time=0.1)
+        close_meanwhile(receiver, client)
         return received
+
+    def send(self, messages: Sequence[ServiceBusMessage]) -> None:
+        """Puts messages there, as another program would."""
+        client = ServiceBusClient.from_connection_string(self.connection_string)
+        sender = client.get_queue_sender(self.name)
+        sender.send_messages(list(messages))
+        close_meanwhile(sender, client)
+
+
+#: Closing takes the SDK a second, spent asleep: so it is done beside the tests.
+_CLOSING: list[threading.Thread] = []
+
+
+def close_meanwhile(*parts: Any) -> None:
+    def close() -> None:
+        for part in parts:
+            part.close()
+
+    _CLOSING.append(threading.Thread(target=close))
+    _CLOSING[-1].start()
 
 
 def port_of(connection_string: str) -> int:
@@ -117,6 +142,8 @@ def endpoint() -> Iterator[RunningEndpoint]:
     arguments = ["--max-batch-bytes", str(BATCH_BYTES)]
     with run_endpoint(queues, arguments=arguments) as running:
         yield running
+        for thread in _CLOSING:
+            thread.join()
 
 
 @pytest.fixture

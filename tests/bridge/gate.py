@@ -24,6 +24,7 @@ class Gate:
         self.port = 0
         self.held = 0
         """Bytes of answers that wait to be passed on."""
+        self._refusing = False
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="gate")
         self._pairs: set[asyncio.Task[None]] = set()
@@ -61,6 +62,11 @@ class Gate:
         """Closes all connections, with what waited; new ones may come."""
         self._call(self._cut())
 
+    def refuse(self) -> None:
+        """Closes all connections, and every new one at once."""
+        self._refusing = True
+        self.cut()
+
     async def _start(self) -> None:
         self._answers, self._questions = asyncio.Event(), asyncio.Event()
         self._answers.set()
@@ -80,6 +86,9 @@ class Gate:
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         pair = asyncio.current_task()
         assert pair is not None
+        if self._refusing:
+            writer.transport.abort()
+            return
         self._pairs.add(pair)
         try:
             to_reader, to_writer = await self._connect()

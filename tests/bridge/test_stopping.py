@@ -141,7 +141,7 @@ def test_the_log_is_json_with_event_names_and_holds_no_payload_and_no_secret(
     )
     gate.hold_answers()
     bridge = start_bridge(
-        "--log-level", "debug", "--send-deadline", "1", "--publish-attempts", "1",
+        "--log-level", "debug", "--send-deadline", "3", "--publish-attempts", "1",
         **gated(queue, gate),
     )  # fmt: skip
     # No link, then a message too big, then no database, then no entity.

@@ -120,6 +120,46 @@ def test_a_worker_that_comes_during_the_sweep_is_too_late(
     assert client.task(message.task_id).status == "retry_wait"
 
 
+def test_a_worker_that_shows_itself_during_the_sweep_keeps_its_attempt(
+    client: Client, other: Client
+) -> None:
+    """The sweep has seen the old lease of the last task, and has not come to it yet."""
+    published = client.published_stage(tasks=100)
+    client.start_all(published.messages, TOKEN)
+    client.advance(HOUR)
+    with client.transaction():
+        client.execute("select from stagebus_data.running_attempts where task_index = 1 for update")
+        sweep = other.in_background(other.end_lost_attempts)
+        client.wait_until_blocked(other, sweep)
+        assert client.session().heartbeat_task(published.task_ids[-1], TOKEN) is not None
+    assert sweep.result() == 99
+    assert client.complete_task(published.task_ids[-1], TOKEN) == "completed"
+
+
+@pytest.mark.parametrize("call", ["start", "heartbeat", "complete"])
+def test_tasks_are_locked_in_key_order(
+    client: Client, other: Client, published: PublishedStage, call: str
+) -> None:
+    """Waiting for the first, a call that names it last does not hold the second."""
+    client.start_all(published.messages, TOKEN)
+    backwards = published.messages[::-1]
+    ids = [message.task_id for message in backwards]
+    calls = {
+        "start": lambda: other.start_all(backwards, TOKEN),
+        "heartbeat": lambda: other.heartbeat_tasks(ids, TOKEN),
+        "complete": lambda: other.complete_tasks(ids, TOKEN),
+    }
+    with client.transaction():
+        client.execute("select from stagebus_data.tasks where task_index = 1 for update")
+        waiting = other.in_background(calls[call])
+        client.wait_until_blocked(other, waiting)
+        free = client.column(
+            "select task_index from stagebus_data.tasks where task_index = 2 for update skip locked"
+        )
+    assert free == [2]
+    assert len(waiting.result()) == 2
+
+
 def test_two_sweeps_end_an_attempt_once(client: Client, other: Client, message: Message) -> None:
     client.start(message, TOKEN)
     client.advance(HOUR)

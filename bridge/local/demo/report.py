@@ -72,12 +72,12 @@ def count(
         ).fetchone()
     # A line of the journal: entity, sequence number, message id.
     stored = Counter(
-        line.rstrip("\n").split("\t")[2].split(".")[0]
-        for line in journal.open(encoding="utf-8")
+        line.split("\t")[2].split(".")[0]
+        for line in journal.read_text("utf-8").splitlines()
         if line.startswith("tasks\t")
     )
     worked = Counter(
-        line.strip() for ledger in processes.ledgers for line in ledger.open(encoding="utf-8")
+        line for ledger in processes.ledgers for line in ledger.read_text("utf-8").splitlines()
     )
     counts = stack.endpoint.counts()["entities"]["tasks"]
     completed = sum(status == "completed" for status in tasks.values())
