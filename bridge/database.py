@@ -84,9 +84,12 @@ async def connect(database_url: str, purpose: str) -> AsyncConnection[TupleRow]:
     try:
         # What a send's record or a completion says must survive a crash.
         await connection.execute("set synchronous_commit = on")
-    except AWAY as error:
+    except BaseException as error:
+        # Cancelled, too: nobody else knows this connection yet.
         await connection.close()
-        raise DatabaseUnavailable(_describe(error)) from error
+        if isinstance(error, AWAY):
+            raise DatabaseUnavailable(_describe(error)) from error
+        raise
     return connection
 
 

@@ -44,7 +44,7 @@ pytestmark = LOSES_CONNECTIONS
 Make = Callable[..., Settings]
 
 #: Seconds for which a message stays locked at the endpoint of the short locks.
-SHORT_LOCK = 1.0
+SHORT_LOCK = 3.0
 
 _PROJECT = Path(__file__).resolve().parents[2]
 
@@ -255,7 +255,7 @@ def test_tasks_of_a_provisional_stage_wait_with_their_messages_and_run_when_it_o
         async with working(worker_of(ledger)):
             # Those of the open stage do not wait for the others.
             await becomes(lambda: ended(client, other.job_id))
-            assert queue.counts["locked"] == 4
+            await becomes(lambda: queue.counts["locked"] == 4)
             assert client.count("running_attempts") == 0
             client.execute(
                 "update stagebus_data.stages set state = 'open' where state = 'provisional'"
