@@ -52,8 +52,11 @@ LOSES_CONNECTIONS = [
     pytest.mark.usefixtures("collect_garbage"),
 ]
 
-#: One login for each audience, as in a real installation.
-LOGINS = {"stagebus_test_bridge": "stagebus_bridge", "stagebus_test_worker": "stagebus_worker"}
+#: One login for each audience, as in a real installation; the roles of a server are shared, so
+#: another process that tests on it has others.
+BRIDGE_LOGIN = f"stagebus_test_bridge_{os.getpid()}"
+WORKER_LOGIN = f"stagebus_test_worker_{os.getpid()}"
+LOGINS = {BRIDGE_LOGIN: "stagebus_bridge", WORKER_LOGIN: "stagebus_worker"}
 
 _PROJECT = Path(__file__).resolve().parents[2]
 _ENTITIES = count(1)
@@ -177,13 +180,13 @@ def audiences(server: Any, template: Any) -> Iterator[None]:
 @pytest.fixture
 def bridge_url(audiences: None, database_url: str) -> str:
     """The test's database, as a bridge's login."""
-    return as_login(database_url, "stagebus_test_bridge")
+    return as_login(database_url, BRIDGE_LOGIN)
 
 
 @pytest.fixture
 def worker_url(audiences: None, database_url: str) -> str:
     """The test's database, as a worker's login."""
-    return as_login(database_url, "stagebus_test_worker")
+    return as_login(database_url, WORKER_LOGIN)
 
 
 def as_login(url: str, login: str) -> str:

@@ -14,6 +14,7 @@ from bridge.migrate import migrate
 from bridge.relay import Relay
 from bridge.settings import Settings
 from tests.bridge.conftest import (
+    BRIDGE_LOGIN,
     LOSES_CONNECTIONS,
     OwnServer,
     all_queued,
@@ -50,7 +51,7 @@ def test_a_bridge_waits_for_a_server_that_is_not_up_and_a_database_that_is_not_m
     async def scenario() -> None:
         with run_endpoint() as endpoint:
             given = Settings(
-                database_url=as_login(url, "stagebus_test_bridge"),
+                database_url=as_login(url, BRIDGE_LOGIN),
                 servicebus_connection_string=endpoint.connection_string,
                 poll=0.2,
             )
@@ -98,7 +99,7 @@ def test_a_restart_of_both_servers_in_the_middle_of_the_work_loses_nothing(
             port = port_of(first.connection_string)
             with Gate("127.0.0.1", port) as gate:
                 given = Settings(
-                    database_url=as_login(url, "stagebus_test_bridge"),
+                    database_url=as_login(url, BRIDGE_LOGIN),
                     servicebus_connection_string=through(first.connection_string, gate.port),
                     connections=2,
                     poll=0.2,
@@ -182,7 +183,7 @@ def test_a_server_that_is_read_only_for_a_while_is_waited_for(
     """As after a failover, until the name leads to the new primary."""
     caplog.set_level("INFO")
     client.set_task_type("tiles")
-    role = "alter role stagebus_test_bridge"
+    role = f"alter role {BRIDGE_LOGIN}"
     client.execute(f"{role} set default_transaction_read_only = on")
     try:
 

@@ -27,6 +27,7 @@ from bridge.settings import Settings
 from bridge.worker import StartedTask, Worker
 from tests.bridge.conftest import (
     LOSES_CONNECTIONS,
+    WORKER_LOGIN,
     OwnServer,
     Queue,
     all_queued,
@@ -356,7 +357,7 @@ def test_a_database_that_restarts_while_tasks_are_worked_on_loses_nothing(
 
     async def scenario() -> None:
         worker = Worker(
-            as_login(url, "stagebus_test_worker"),
+            as_login(url, WORKER_LOGIN),
             queue.connection_string,
             ledger,
             queue=queue.name,
