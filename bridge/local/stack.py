@@ -47,8 +47,8 @@ def local_stack(
     """Starts both in `folder`, where the database stays, and stops both in the end."""
     with ExitStack() as stack:
         postgres = LocalPostgres(folder.resolve(), version=version, port=port)
-        postgres.start()
         stack.callback(postgres.stop)
+        postgres.start()
         migrate(postgres.url())
         arguments = ["--port", str(servicebus_port), "--control-port", str(control_port)]
         if journal is not None:
