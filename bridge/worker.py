@@ -12,37 +12,29 @@ its lease.
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import LiteralString, NamedTuple
+from typing import NamedTuple
 from uuid import UUID, uuid4
 
 from azure.servicebus import ServiceBusReceivedMessage
 from azure.servicebus.aio import AutoLockRenewer, ServiceBusClient, ServiceBusReceiver
 from azure.servicebus.exceptions import ServiceBusError
-from psycopg import AsyncConnection
-from psycopg.rows import TupleRow
-from psycopg.types.json import Jsonb
 from pydantic import JsonValue, ValidationError
 
 from bridge.contracts import TaskQueueMessage
-from bridge.database import AWAY, connect
 from bridge.errors import DatabaseUnavailable
 from bridge.logs import EventLog
+from bridge.task_calls import FIRST_DELAY, LONGEST_DELAY, Asked, TaskCalls
 
 log = EventLog("stagebus.worker")
 
 #: Seconds for which the SDK renews the lock of a message that is being worked on.
 MAX_LOCK_RENEWAL = 24 * 3600.0
 
-#: Seconds between two tries to reach a database or a broker that is away.
-FIRST_DELAY = 0.1
-LONGEST_DELAY = 5.0
-
-#: Seconds for which a worker that is told to stop goes on asking for a database that is away.
-STOP_PATIENCE = 3.0
+#: Seconds within which the broker answers when a message is settled; then the link is given up.
+SETTLE_DEADLINE = 20.0
 
 Parameters = dict[str, JsonValue]
 
@@ -53,15 +45,6 @@ class StartedTask(NamedTuple):
     task_id: str
     task_type: str
     parameters: Parameters
-
-
-class Asked(NamedTuple):
-    """What a message asks for; messages that ask for the same are repeats of one another."""
-
-    task_id: str
-    attempt: int
-    nonce: str
-    task_type: str
 
 
 Messages = dict[Asked, list[ServiceBusReceivedMessage]]
@@ -93,14 +76,13 @@ class Worker:
         batch_size: int = 200,
         name: str | None = None,
     ) -> None:
-        self._database_url = database_url
         self._connection_string = connection_string
         self._handler = handler
         self._queue = queue
         self._batch_size = batch_size
         self._name = name
         self._stopping = asyncio.Event()
-        self._connection: AsyncConnection[TupleRow] | None = None
+        self._calls = TaskCalls(database_url, self._stopping)
         self.totals = Totals()
 
     def stop(self) -> None:
@@ -134,9 +116,7 @@ class Worker:
             await self.close()
 
     async def close(self) -> None:
-        if self._connection is not None:
-            await self._connection.close()
-            self._connection = None
+        await self._calls.close()
 
     async def run_once(self, receiver: ServiceBusReceiver) -> int:
         """Receives once and sees all of it through; returns how many messages."""
@@ -180,29 +160,23 @@ class Worker:
 
         Returns the messages whose stage is provisional, and the seconds to wait with them.
         """
-        rows = await self._call(
-            "select task_id, verdict, parameters, ask_again_after"
-            " from stagebus.start_tasks(%s, %s, %s, %s, %s)",
-            [asked.task_id for asked in held],
-            [asked.attempt for asked in held],
-            [asked.nonce for asked in held],
-            token,
-            self._name,
-        )
+        rows = await self._calls.start_tasks(list(held), token, self._name)
         started: list[StartedTask] = []
         waiting: Messages = {}
         pause = timedelta()
         # The rows come in the order of the question.
-        for asked, (task_id, verdict, parameters, ask_again_after) in zip(held, rows, strict=True):
-            if verdict == "run":
-                started.append(StartedTask(task_id, asked.task_type, parameters))
-            elif verdict == "wait":
+        for asked, row in zip(held, rows, strict=True):
+            if row.verdict == "run":
+                started.append(StartedTask(row.task_id, asked.task_type, row.parameters))
+            elif row.verdict == "wait":
                 waiting[asked] = held[asked]
-                pause = max(pause, ask_again_after)
+                pause = max(pause, row.ask_again_after)
         completed = 0
         if started:
             results = await asyncio.to_thread(self._handler, started)
-            completed = await self._complete(started, token, results)
+            completed = await self._calls.complete_tasks(
+                [task.task_id for task in started], token, results
+            )
         self.totals = Totals(
             self.totals.completed + completed,
             self.totals.passed_over + len(held) - len(waiting) - completed,
@@ -221,41 +195,6 @@ class Worker:
         except TimeoutError:
             return False
 
-    async def _complete(
-        self, started: list[StartedTask], token: UUID, results: Sequence[JsonValue]
-    ) -> int:
-        rows = await self._call(
-            "select task_id, verdict from stagebus.complete_tasks(%s, %s, %s::jsonb[])",
-            [task.task_id for task in started],
-            token,
-            [None if result is None else Jsonb(result) for result in results],
-        )
-        return sum(verdict == "completed" for _, verdict in rows)
-
-    async def _call(self, query: LiteralString, *arguments: object) -> list[TupleRow]:
-        """Calls until the database has answered: with the same token every call may be repeated.
-
-        Raises DatabaseUnavailable only once the worker is told to stop.
-        """
-        delay = FIRST_DELAY
-        give_up: float | None = None
-        while True:
-            try:
-                if self._connection is None or self._connection.closed:
-                    self._connection = await connect(self._database_url, "worker")
-                cursor = await self._connection.execute(query, arguments)
-                return await cursor.fetchall()
-            except (DatabaseUnavailable, *AWAY) as error:
-                await self.close()
-                reason = " ".join(str(error).split())
-                if self._stopping.is_set():
-                    give_up = give_up or time.monotonic() + STOP_PATIENCE
-                    if time.monotonic() >= give_up:
-                        raise DatabaseUnavailable(reason) from error
-                log.warning("database.unavailable", error=reason, retry_in=delay)
-            await asyncio.sleep(delay)
-            delay = min(LONGEST_DELAY, delay * 2)
-
 
 def _all(messages: Messages) -> list[ServiceBusReceivedMessage]:
     return [message for repeats in messages.values() for message in repeats]
@@ -265,9 +204,15 @@ async def _settle(
     settle: Callable[[ServiceBusReceivedMessage], Awaitable[None]],
     message: ServiceBusReceivedMessage,
 ) -> None:
-    """The task is settled in the database; a lock that was lost only brings the message again."""
+    """The task is settled in the database; a lock that was lost only brings the message again.
+
+    Raises ConnectionError when the broker does not answer: the SDK would wait for ever.
+    """
     try:
-        await settle(message)
+        async with asyncio.timeout(SETTLE_DEADLINE):
+            await settle(message)
+    except TimeoutError as error:
+        raise ConnectionError(f"no answer within {SETTLE_DEADLINE:g} seconds") from error
     except (ServiceBusError, ValueError) as error:
         # ValueError: the SDK closes the receiver after a lock that was lost, and refuses the rest.
         log.warning("message.not_settled", error=type(error).__name__)

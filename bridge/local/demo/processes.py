@@ -21,6 +21,11 @@ class Processes:
     stack: LocalStack
     folder: Path
     """Where logs and ledgers go."""
+    worker: str = "bridge.local.demo.worker"
+    """The module that is run as a worker: DATABASE_URL CONNECTION_STRING LEDGER."""
+    lease: int = 6
+    send_deadline: int = 4
+    """Both in seconds, and short, so that what a killed bridge held is soon free."""
     _running: list[subprocess.Popen[bytes]] = field(default_factory=list)
 
     def __enter__(self) -> Processes:
@@ -33,11 +38,14 @@ class Processes:
     def ledgers(self) -> list[Path]:
         return sorted(self.folder.glob("worker-*.ledger"))
 
-    def start_bridge(self) -> subprocess.Popen[bytes]:
-        """A bridge with a short lease, so that what a killed one held is soon free."""
+    def start_bridge(self, name: str = "bridge") -> subprocess.Popen[bytes]:
+        """A bridge; `name` is that of its log."""
         return self._start(
-            "bridge",
-            ["-m", "bridge.cli", "bridge", "--lease", "6", "--send-deadline", "4"],
+            name,
+            [
+                *("-m", "bridge.cli", "bridge"),
+                *("--lease", str(self.lease), "--send-deadline", str(self.send_deadline)),
+            ],
             {
                 "STAGEBUS_DATABASE_URL": self.stack.database_url_for("demo_bridge"),
                 "STAGEBUS_SERVICEBUS_CONNECTION_STRING": self.stack.connection_string,
@@ -49,7 +57,7 @@ class Processes:
         return self._start(
             name,
             [
-                *("-m", "bridge.local.demo.worker"),
+                *("-m", self.worker),
                 self.stack.database_url_for("demo_worker"),
                 self.stack.connection_string,
                 str(self.folder / f"{name}.ledger"),
