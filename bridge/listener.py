@@ -6,7 +6,7 @@ import asyncio
 
 import psycopg
 
-from bridge.database import connect
+from bridge.connection import connect
 from bridge.errors import DatabaseUnavailable
 from bridge.logs import EventLog
 

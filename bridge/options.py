@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from bridge.database import check_url
+from bridge.connection import check_url
 
 
 def _checked_url(_context: click.Context, _parameter: click.Parameter, value: str) -> str:

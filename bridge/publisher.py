@@ -6,13 +6,8 @@ import asyncio
 import contextlib
 import time
 from dataclasses import dataclass
-from typing import Literal
 
-from azure.servicebus import (
-    ServiceBusMessage,
-    ServiceBusMessageBatch,
-    parse_connection_string,
-)
+from azure.servicebus import parse_connection_string
 from azure.servicebus.aio import ServiceBusClient, ServiceBusSender
 from azure.servicebus.exceptions import (
     MessageSizeExceededError,
@@ -24,8 +19,8 @@ from azure.servicebus.exceptions import (
     ServiceBusServerBusyError,
 )
 
-from bridge.database import Message
 from bridge.errors import SettingsError
+from bridge.send import Outcome, Send
 from bridge.settings import Settings
 
 #: The SDK's accounting of a batch's size leaves out the envelope (about 60 bytes).
@@ -38,8 +33,6 @@ CLOSE_TIMEOUT = 0.5
 #: Seconds without a send after which a link is not used any more. The service detaches an idle one
 #: after 10 minutes, and a send into that would have an unknown outcome.
 IDLE_LIMIT = 240.0
-
-Verdict = Literal["accepted", "rejected", "throttled", "unknown"]
 
 _REFUSALS = (
     MessageSizeExceededError,
@@ -66,58 +59,6 @@ class BrokerUnavailable(Exception):
 
 class EntityUnavailable(BrokerUnavailable):
     """The broker refused a link to this entity; nothing was sent."""
-
-
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """The answer to a send. `unknown`: it may have arrived or not; a repeat has the same ids."""
-
-    verdict: Verdict
-    error: str | None = None
-
-
-class Send:
-    """One AMQP batch message in the making: what goes to the broker as a whole."""
-
-    def __init__(self, batch: ServiceBusMessageBatch, limit: int, subject: str) -> None:
-        self._batch = batch
-        self._limit = limit
-        self._subject = subject
-        self.first_index = 0
-        self.last_index = 0
-
-    def __len__(self) -> int:
-        return len(self._batch)
-
-    @property
-    def size(self) -> int:
-        """Bytes, as the SDK counts them."""
-        return self._batch.size_in_bytes
-
-    @property
-    def batch(self) -> ServiceBusMessageBatch:
-        return self._batch
-
-    def add(self, message: Message) -> bool:
-        """False when the message does not fit any more, and then it was not added."""
-        if len(self._batch) >= self._limit:
-            return False
-        try:
-            self._batch.add_message(
-                ServiceBusMessage(
-                    message.body,
-                    message_id=message.message_id,
-                    subject=self._subject,
-                    content_type="application/json",
-                    application_properties={},
-                )
-            )
-        except MessageSizeExceededError:
-            return False
-        if self.first_index == 0:
-            self.first_index = message.task_index
-        self.last_index = message.task_index
-        return True
 
 
 @dataclass(slots=True)

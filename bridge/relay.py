@@ -9,7 +9,8 @@ import time
 from uuid import UUID, uuid4
 
 from bridge import listener
-from bridge.database import Claim, Database
+from bridge.batch import Claim
+from bridge.database import Database
 from bridge.errors import DatabaseUnavailable
 from bridge.lane import Lane, Refusals, Result
 from bridge.logs import EventLog

@@ -14,7 +14,7 @@ from psycopg.rows import TupleRow
 from psycopg.types.json import Jsonb
 from pydantic import JsonValue
 
-from bridge.database import AWAY, connect
+from bridge.connection import AWAY, connect
 from bridge.errors import DatabaseUnavailable
 from bridge.logs import EventLog
 

@@ -1,0 +1,48 @@
+"""A claimed batch, its messages, and the record of a send: what lane, database and broker share."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+from uuid import UUID
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """A batch that is this bridge's until its lease ends: a row of claim_batches."""
+
+    job_id: UUID
+    batch_id: UUID
+    stage: int
+    claim_epoch: int
+    dispatch: int
+    task_type: str
+    entity_kind: str
+    entity: str
+    max_send_bytes: int
+    max_send_messages: int
+    published_through: int
+    last_index: int
+    average_body_bytes: int
+    seq: int
+
+
+class Message(NamedTuple):
+    """A row of batch_messages: one message, ready for the wire."""
+
+    task_index: int
+    message_id: str
+    body: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class SendRecord:
+    """What became of one send, for the ledger."""
+
+    first_index: int
+    last_index: int
+    messages: int
+    size: int
+    seconds: float
+    outcome: str
+    error: str | None
