@@ -10,8 +10,11 @@ MIN_POPULATION ?= 15000
 PG ?= 18
 ARGS ?=
 
+# Where it is installed, or where CI says that it must be, lint uses it.
+PLPGSQL_CHECK := /usr/share/postgresql/15/extension/plpgsql_check.control
+
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint format bench lock clean
+.PHONY: help setup demo test lint audit faults format bench lock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -33,12 +36,26 @@ demo: $(READY) ## the main job end to end on real data: MIN_POPULATION=15000
 test: $(READY) ## the tests: PG=18, ARGS="-k name"
 	@STAGEBUS_TEST_PG=$(PG) $(BIN)/python -m pytest -n 2 --dist worksteal $(ARGS)
 
-lint: $(READY) ## ruff, mypy, layers, the style of sql/
+lint: $(READY) ## ruff, mypy, layers, style of sql/, squawk, plpgsql_check
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports --no-cache
 	@$(BIN)/python -m tests.sql_style
+	@$(BIN)/squawk --reporter Gcc migrations/*.sql
+ifneq ($(CI)$(wildcard $(PLPGSQL_CHECK)),)
+	@.ci/debian-postgres $(BIN)/python -m tests.plpgsql_check
+else
+	@echo "SKIPPED: plpgsql_check; it wants Debian's postgresql-15-plpgsql-check"
+endif
+
+audit: $(READY) ## known holes in what is installed; asks an index on the internet
+	@$(PYTHON) -m venv build/audit
+	@build/audit/bin/python -m pip install --quiet --disable-pip-version-check pip-audit
+	@build/audit/bin/pip-audit --strict --disable-pip --requirement requirements.lock
+
+faults: $(READY) ## five minutes of random faults: ARGS="--seconds 60 --seed 2"
+	@$(BIN)/python -m tests.faults $(ARGS)
 
 format: $(READY) ## let ruff put the Python in order
 	@$(BIN)/ruff check --fix .

@@ -131,8 +131,7 @@ class Worker:
             held, pause = await self._work(receiver, held, token)
             if held and await self._stops_within(pause):
                 # They belong to a provisional stage; another worker asks again.
-                for message in _all(held):
-                    await _settle(receiver.abandon_message, message)
+                await _settle(receiver.abandon_message, _all(held))
                 break
         return len(received)
 
@@ -181,10 +180,8 @@ class Worker:
             self.totals.completed + completed,
             self.totals.passed_over + len(held) - len(waiting) - completed,
         )
-        for asked, messages in held.items():
-            if asked not in waiting:
-                for message in messages:
-                    await _settle(receiver.complete_message, message)
+        seen_through = {asked: held[asked] for asked in held if asked not in waiting}
+        await _settle(receiver.complete_message, _all(seen_through))
         return waiting, pause.total_seconds()
 
     async def _stops_within(self, seconds: float) -> bool:
@@ -202,17 +199,19 @@ def _all(messages: Messages) -> list[ServiceBusReceivedMessage]:
 
 async def _settle(
     settle: Callable[[ServiceBusReceivedMessage], Awaitable[None]],
-    message: ServiceBusReceivedMessage,
+    messages: Sequence[ServiceBusReceivedMessage],
 ) -> None:
-    """The task is settled in the database; a lock that was lost only brings the message again.
+    """Settles one after the other; raises ConnectionError at the first that cannot be.
 
-    Raises ConnectionError when the broker does not answer: the SDK would wait for ever.
+    The tasks are settled in the database, so those messages only come again. After a failure, a
+    lock that was lost included, the SDK has closed the receiver: the others could only fail too.
+    Without a deadline of ours it would wait for ever for a broker that does not answer.
     """
-    try:
-        async with asyncio.timeout(SETTLE_DEADLINE):
-            await settle(message)
-    except TimeoutError as error:
-        raise ConnectionError(f"no answer within {SETTLE_DEADLINE:g} seconds") from error
-    except (ServiceBusError, ValueError) as error:
-        # ValueError: the SDK closes the receiver after a lock that was lost, and refuses the rest.
-        log.warning("message.not_settled", error=type(error).__name__)
+    for number, message in enumerate(messages):
+        try:
+            async with asyncio.timeout(SETTLE_DEADLINE):
+                await settle(message)
+        except (ServiceBusError, ValueError, TimeoutError) as error:
+            reason = " ".join(str(error).split()) or f"no answer within {SETTLE_DEADLINE:g} seconds"
+            log.warning("messages.not_settled", messages=len(messages) - number, error=reason)
+            raise ConnectionError(reason) from error

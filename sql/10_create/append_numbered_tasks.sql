@@ -14,7 +14,7 @@ declare
     v_first    integer := v_stage.task_count + 1;
     v_last     bigint := v_stage.task_count + least(p_task_count, 1000000000);
     v_job_type text := (select j.job_type from jobs as j where j.job_id = p_job_id);
-    v_constant bigint;
+    v_constant integer;
 begin
     if p_task_count is null or p_task_count < 1 or v_last > 999999999 then
         perform stagebus.raise_error(
@@ -40,7 +40,7 @@ begin
         body_bytes = s.body_bytes + p_task_count * v_constant + 3 * (
             stagebus.digits_up_to(v_last) - stagebus.digits_up_to(v_first - 1))
     where s.job_id = p_job_id and s.stage = p_stage and s.state = 'filling';
-    return v_last;
+    return v_last::integer;
 end;
 $$;
 comment on function stagebus.append_numbered_tasks(uuid, integer, bigint) is

@@ -29,8 +29,8 @@ as $$
 declare
     v_now         timestamptz := stagebus.clock();
     v_left        integer := greatest(coalesce(p_limit, 1), 1);
-    v_job_ids     uuid[] := '{}';
-    v_batch_ids   uuid[] := '{}';
+    v_job_ids     uuid[] := array[]::uuid[];
+    v_batch_ids   uuid[] := array[]::uuid[];
     v_destination record;
     v_batch       record;
 begin

@@ -16,8 +16,8 @@ declare
     v_slot   stagebus_data.counter_slots;
     v_group  stagebus_data.counter_groups;
     v_stage  stagebus_data.stages;
-    v_slots  stagebus_data.counter_slots[] := '{}';
-    v_groups stagebus_data.counter_groups[] := '{}';
+    v_slots  stagebus_data.counter_slots[] := array[]::stagebus_data.counter_slots[];
+    v_groups stagebus_data.counter_groups[] := array[]::stagebus_data.counter_groups[];
 begin
     for v_part in
         select e.job_id, e.stage, stagebus.slot_of(e.task_index) as slot_no,

@@ -10,9 +10,9 @@ declare
     -- Time for a redelivered message to take the attempt over.
     v_lost    timestamptz := v_now - interval '30 seconds';
     v_task    record;
-    v_job_ids uuid[] := '{}';
-    v_stages  integer[] := '{}';
-    v_indexes integer[] := '{}';
+    v_job_ids uuid[] := array[]::uuid[];
+    v_stages  integer[] := array[]::integer[];
+    v_indexes integer[] := array[]::integer[];
     v_ended   integer := 0;
 begin
     perform stagebus.require_read_committed('end_lost_attempts');
