@@ -72,7 +72,7 @@ def functions_are_whole(_: Path, text: str) -> Iterator[Problem]:
                 yield f"{short} runs a caller's query: invoker, and no set clause"
         elif PINNED not in head:
             yield f"{short} lacks `{PINNED}`"
-        if f"comment on function {name}(" not in text:
+        if not re.search(rf"^comment on function {name}\(", text, re.MULTILINE):
             yield f"{short} has no comment on function"
         if "execute " in body and short not in DYNAMIC_SQL:
             yield f"{short} has dynamic SQL and is not one of {', '.join(sorted(DYNAMIC_SQL))}"
