@@ -194,12 +194,24 @@ def _wait_for_a_signal() -> None:
 @click.option(
     "--control-port", type=click.IntRange(0, 65535), default=0, help="HTTP counts; 0: any port."
 )
+@click.option(
+    "--config",
+    type=click.Path(path_type=Path, dir_okay=False, exists=True),
+    help="Config.json of Microsoft's emulator: entities beside the queues tasks and jobs.",
+)
+@click.option(
+    "--faults",
+    type=click.Path(path_type=Path, dir_okay=False, exists=True),
+    help="JSON file of scripted faults the Service Bus endpoint begins with.",
+)
 def local(
     folder: Path,
     postgres_port: int | None,
     postgres_version: str,
     servicebus_port: int,
     control_port: int,
+    config: Path | None,
+    faults: Path | None,
 ) -> None:
     """Run PostgreSQL and a Service Bus endpoint on this machine, until Ctrl-C.
 
@@ -207,21 +219,36 @@ def local(
     The messages of the endpoint are in memory only.
     """
     # The extra 'local' may not be installed where only the service runs.
+    from bridge.local.endpoint.faults.reading import FaultError, read_file
+    from bridge.local.endpoint.process import NotReady
     from bridge.local.postgres import server_binaries
     from bridge.local.stack import local_stack
 
     signal.signal(signal.SIGTERM, _end)
-    with local_stack(
+    if faults is not None:
+        try:
+            read_file(faults)
+        except FaultError as error:
+            raise click.ClickException(str(error)) from error
+    servers = local_stack(
         folder,
         version=int(postgres_version),
         port=postgres_port,
         servicebus_port=servicebus_port,
         control_port=control_port,
-    ) as stack:
+        faults=faults,
+        config=config,
+    )
+    with contextlib.ExitStack() as running:
+        try:
+            stack = running.enter_context(servers)
+        except NotReady as error:
+            raise click.ClickException(str(error)) from error
         click.echo(f"export STAGEBUS_DATABASE_URL='{stack.database_url}'")
         click.echo(f"export STAGEBUS_SERVICEBUS_CONNECTION_STRING='{stack.connection_string}'")
         click.echo(f"# psql:   {server_binaries(int(postgres_version)) / 'psql'}")
         click.echo(f"# counts: {stack.endpoint.control_url}/counts")
+        click.echo(f"# faults: {stack.endpoint.control_url}/faults")
         click.echo("# running until Ctrl-C")
         _wait_for_a_signal()
 

@@ -43,8 +43,14 @@ def local_stack(
     servicebus_port: int = 0,
     control_port: int = 0,
     journal: Path | None = None,
+    faults: Path | None = None,
+    config: Path | None = None,
 ) -> Iterator[LocalStack]:
-    """Starts both in `folder`, where the database stays, and stops both in the end."""
+    """Starts both in `folder`, where the database stays, and stops both in the end.
+
+    faults: a JSON file of scripted faults that the endpoint begins with. config: a Config.json of
+    Microsoft's emulator, with entities beside the queues `tasks` and `jobs`.
+    """
     with ExitStack() as stack:
         postgres = LocalPostgres(folder.resolve(), version=version, port=port)
         stack.callback(postgres.stop)
@@ -53,4 +59,9 @@ def local_stack(
         arguments = ["--port", str(servicebus_port), "--control-port", str(control_port)]
         if journal is not None:
             arguments += ["--journal", str(journal)]
+        if config is not None:
+            arguments += ["--config", str(config.resolve())]
+        if faults is not None:
+            # The endpoint runs in another folder.
+            arguments += ["--faults", str(faults.resolve())]
         yield LocalStack(postgres, stack.enter_context(run_endpoint(arguments=arguments)))

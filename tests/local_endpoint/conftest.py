@@ -7,7 +7,7 @@ at once before the first test and closed at once after the last.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import TypeVar
@@ -79,9 +79,12 @@ class Lane:
 class Bench:
     """The endpoint, a client of it, and the event loop of both."""
 
-    def __init__(self, runner: asyncio.Runner) -> None:
+    def __init__(
+        self, runner: asyncio.Runner, kinds: Mapping[str, tuple[EntityConfig, int]] = KINDS
+    ) -> None:
         self._runner = runner
-        self._free: dict[str, list[Lane]] = {kind: [] for kind in KINDS}
+        self._kinds = kinds
+        self._free: dict[str, list[Lane]] = {kind: [] for kind in kinds}
         self.endpoint: Endpoint
         self.client: ServiceBusClient
 
@@ -102,7 +105,7 @@ class Bench:
         """Start the endpoint and open a sender and a receiver for each queue."""
         queues = {
             f"{kind}-{number}": config
-            for kind, (config, count) in KINDS.items()
+            for kind, (config, count) in self._kinds.items()
             for number in range(count)
         }
         self.endpoint = Endpoint(queues | {"spare": EntityConfig()})

@@ -58,12 +58,19 @@ def flow(credit: int, *, drain: bool) -> bytes:
     return frame(described(0x13, *fields))
 
 
-def transfer(payload: bytes, *, more: bool, message_format: int = 0) -> bytes:
-    """One frame of the transfer with delivery id 0, on handle 0."""
+def disposition(number: int, *, settled: bool) -> bytes:
+    """A receiver accepts a delivery."""
+    nothing, flag = b"@", b"A" if settled else b"B"
+    accepted = b"\x00S$E"
+    return frame(described(0x15, b"A", b"R" + bytes((number,)), nothing, flag, accepted))
+
+
+def transfer(payload: bytes, *, more: bool, message_format: int = 0, number: int = 0) -> bytes:
+    """One frame of the transfer with delivery id `number`, on handle 0."""
     head = described(
         0x14,
         b"C",
-        b"C",
+        b"R" + bytes((number,)),
         b"\xa0\x01t",
         b"p" + struct.pack(">I", message_format),
         b"B",

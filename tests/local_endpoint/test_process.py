@@ -93,7 +93,7 @@ def test_a_signal_ends_it_cleanly(number: signal.Signals) -> None:
         (["--queue", "a", "--lock-duration", "0"], b"lock-duration"),
         (["--queue", "a", "--port", "70000"], b"port"),
         (["--queue", "$cbs"], b"cannot be the name"),
-        (["--queue", "a", "--queue", "A"], b"two queues"),
+        (["--queue", "a", "--queue", "A"], b"two entities"),
         (["--queue", "a", "--journal", "/nowhere/file"], b"/nowhere/file"),
     ],
 )

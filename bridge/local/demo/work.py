@@ -7,8 +7,8 @@ from collections.abc import Iterable
 from typing import NamedTuple, cast
 
 import h3
-from pydantic import JsonValue
 
+from bridge.exact_json import Json
 from bridge.local.demo.places import Place
 from bridge.worker import Parameters, StartedTask
 
@@ -23,13 +23,13 @@ class Total(NamedTuple):
     population: int
 
 
-def run_tasks(tasks: Iterable[StartedTask]) -> list[JsonValue]:
+def run_tasks(tasks: Iterable[StartedTask]) -> list[Json]:
     """The handler of the demo's workers."""
     work = {"h3_hexagon": find_hexagon, "hexagon_total": total_hexagon}
     return [work[task.task_type](task.parameters) for task in tasks]
 
 
-def find_hexagon(parameters: Parameters) -> JsonValue:
+def find_hexagon(parameters: Parameters) -> Json:
     """Stage 1: the fine and the coarse hexagon of a place."""
     latitude = cast(float, parameters["latitude"])
     longitude = cast(float, parameters["longitude"])
@@ -41,7 +41,7 @@ def find_hexagon(parameters: Parameters) -> JsonValue:
     }
 
 
-def total_hexagon(parameters: Parameters) -> JsonValue:
+def total_hexagon(parameters: Parameters) -> Json:
     """Stage 2: how many places a coarse hexagon has, and how many people live there."""
     populations = cast(list[int], parameters["populations"])
     return {

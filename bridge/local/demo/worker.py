@@ -11,9 +11,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from pydantic import JsonValue
-
 from bridge import logs
+from bridge.exact_json import Json
 from bridge.local.demo.work import run_tasks
 from bridge.worker import StartedTask, Worker
 
@@ -30,7 +29,7 @@ def main(database_url: str, connection_string: str, ledger_path: str) -> None:
     """Writes the id of each task it works on to the ledger."""
     with Path(ledger_path).open("a", encoding="utf-8") as ledger:
 
-        def handle(tasks: Sequence[StartedTask]) -> list[JsonValue]:
+        def handle(tasks: Sequence[StartedTask]) -> list[Json]:
             results = run_tasks(tasks)
             ledger.write("".join(f"{task.task_id}\n" for task in tasks))
             ledger.flush()

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Protocol
 
 import cproton as pn
 
 from bridge.local.endpoint.engine import Pointer
-from bridge.local.endpoint.links import reject
+from bridge.local.endpoint.faults.acting import act
+from bridge.local.endpoint.faults.timers import Timers
+from bridge.local.endpoint.links import Peer, reject
 from bridge.local.endpoint.outcomes import Refused
 
 # What the service grants a sender; the SDK sends whether it has credit or not.
@@ -32,12 +35,21 @@ class Sink(Protocol):
 
 
 class ArrivingLink:
-    """A client's sender: each of its transfers is given to `sink`, and answered at once."""
+    """A client's sender: each of its transfers is given to `sink`, and answered at once.
 
-    def __init__(self, link: Pointer, session: int, sink: Sink) -> None:
+    entity: the name of what the messages are for; None if they are requests.
+    """
+
+    def __init__(
+        self, link: Pointer, session: int, sink: Sink, peer: Peer, entity: str | None
+    ) -> None:
         self.session = session
-        self._link = link
-        self._sink = sink
+        self.entity = entity
+        self.sink = sink
+        self.link = link
+        self.peer = peer
+        self.timers = Timers()
+        self._faults = peer.faults
         self._largest = sink.largest
         self._format: int | None = None
         self._discarded = 0
@@ -46,7 +58,7 @@ class ArrivingLink:
 
     def on_delivery(self, delivery: Pointer, message_format: int) -> None:
         """Collect a transfer, and answer it once it is whole."""
-        link = self._link
+        link = self.link
         if pn.pn_link_current(link) != delivery:
             return
         if self._format is None:
@@ -65,33 +77,80 @@ class ArrivingLink:
         if aborted:
             pn.pn_delivery_settle(delivery)
         elif size > len(data):
-            reject(delivery, self._sink.refuse_large(size))
+            reject(delivery, self.sink.refuse_large(size))
         else:
             self._answer(delivery, data, message_format)
 
     def _answer(self, delivery: Pointer, data: bytes, message_format: int) -> None:
+        if self._faults.armed and self.entity is not None:
+            fault = self._faults.strike("send", self.entity)
+            if fault is not None:
+                act(fault, _Transfer(self, delivery, data, message_format))
+                return
         try:
-            self._sink.accept(data, message_format)
+            self.sink.accept(data, message_format)
         except Refused as refused:
             reject(delivery, refused)
         else:
-            pn.pn_delivery_update(delivery, pn.PN_ACCEPTED)
-            pn.pn_delivery_settle(delivery)
+            _settle(delivery, pn.PN_ACCEPTED)
 
     def _receive(self, size: int) -> bytes:
         if size == 0:
             return b""
-        taken, data = pn.pn_link_recv(self._link, size)
+        taken, data = pn.pn_link_recv(self.link, size)
         return bytes(data) if taken > 0 else b""
 
     def _grant(self) -> None:
         self._used += 1
         if self._used * 2 >= SENDER_CREDIT:
-            pn.pn_link_flow(self._link, self._used)
+            pn.pn_link_flow(self.link, self._used)
             self._used = 0
 
     def on_credit(self) -> None:
         """The sender gave notice of its state; there is nothing to do."""
 
     def detach(self) -> None:
-        """Nothing is kept for a sender."""
+        """Nothing is kept for a sender, and nothing answered any more."""
+        self.timers.cancel()
+
+
+def _settle(delivery: Pointer, state: int) -> None:
+    pn.pn_delivery_update(delivery, state)
+    pn.pn_delivery_settle(delivery)
+
+
+class _Transfer:
+    """A transfer that a fault befalls: it may be stored or not, and answered or not."""
+
+    def __init__(
+        self, end: ArrivingLink, delivery: Pointer, data: bytes, message_format: int
+    ) -> None:
+        self._end = end
+        self._delivery = delivery
+        self._data = data
+        self._format = message_format
+
+    def perform(self) -> None:
+        self._end.sink.accept(self._data, self._format)
+
+    def answer(self) -> None:
+        _settle(self._delivery, pn.PN_ACCEPTED)
+        self._end.peer.wake()
+
+    def refuse(self, refused: Refused) -> None:
+        reject(self._delivery, refused)
+        self._end.peer.wake()
+
+    def give_back(self, *, failed: bool) -> None:
+        if failed:
+            pn.pn_disposition_set_failed(pn.pn_delivery_local(self._delivery), True)
+        _settle(self._delivery, pn.PN_MODIFIED if failed else pn.PN_RELEASED)
+
+    def cut(self, *, done: bool) -> None:
+        self._end.peer.cut()
+
+    def detach_link(self, refused: Refused) -> None:
+        self._end.peer.detach_link(self._end.link, refused)
+
+    def later(self, seconds: float, call: Callable[[], None]) -> None:
+        self._end.timers.later(seconds, call)

@@ -3,26 +3,32 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Protocol
 
-from proton import Link, Terminus, symbol, ulong
+from proton import Link, symbol, ulong
 
 from bridge.local.endpoint import cbs, management
 from bridge.local.endpoint.arriving import ArrivingLink, Sink
 from bridge.local.endpoint.batch import too_large
 from bridge.local.endpoint.engine import address
+from bridge.local.endpoint.faults.acting import act
+from bridge.local.endpoint.faults.attaching import StruckAttach
+from bridge.local.endpoint.faults.fault import Fault, Operation
+from bridge.local.endpoint.faults.replying import StruckRequest
 from bridge.local.endpoint.leaving import LeavingLink
-from bridge.local.endpoint.links import LinkEnd, Peer, refusal
-from bridge.local.endpoint.namespace import Namespace, Node, NodeKind
+from bridge.local.endpoint.links import LinkEnd, PeerOfNew, accept, refuse
+from bridge.local.endpoint.namespace import Namespace, Node, NodeKind, is_subscription
 from bridge.local.endpoint.outcomes import NOT_ALLOWED, NOT_FOUND, NOT_IMPLEMENTED, Refused
+from bridge.local.endpoint.queue import Queue
 from bridge.local.endpoint.replies import ReplyLink
-from bridge.local.endpoint.requests import read_request, write_reply
+from bridge.local.endpoint.requests import Reply, Request, read_request, write_reply
 
 _BATCH_SIZE_PROPERTY = "com.microsoft:max-message-batch-size"
 _SESSION_FILTER = "com.microsoft:session-filter"
 
 
-class Home(Peer, Protocol):
+class Home(PeerOfNew, Protocol):
     """The connection that a new link belongs to."""
 
     def reply_link(self, session: int, source: str, target: str | None) -> ReplyLink | None:
@@ -30,46 +36,42 @@ class Home(Peer, Protocol):
         ...
 
 
-def attach(link: Link, namespace: Namespace, home: Home) -> LinkEnd | None:
-    """Answer the attach of a client. Returns our end, or None if the link has been refused.
-
-    A refusal is an attach without the terminus on our side, followed by a detach with the error:
-    AMQP 1.0, part 2, 2.6.3. Without that, the SDK would take a sender for attached.
-    """
+def attach(link: Link, namespace: Namespace, home: Home) -> None:
+    """Answer the attach of a client, and give the link its end here, if it is not refused."""
     link.snd_settle_mode = link.remote_snd_settle_mode
     link.rcv_settle_mode = link.remote_rcv_settle_mode
     try:
-        if link.is_receiver:
-            make = _arriving(link, namespace.find(link.remote_target.address), home)
-        else:
-            make = _leaving(link, namespace.find(link.remote_source.address), home)
+        terminus = link.remote_target if link.is_receiver else link.remote_source
+        node = namespace.find(terminus.address)
+        make = (_arriving if link.is_receiver else _leaving)(link, node, home, namespace)
     except Refused as refused:
-        ours = link.target if link.is_receiver else link.source
-        ours.type = Terminus.UNSPECIFIED
-        link.open()
-        link.condition = refusal(refused)
-        link.close()
-        return None
-    link.source.copy(link.remote_source)
-    link.target.copy(link.remote_target)
-    link.open()
-    return make()
+        refuse(link, refused)
+        return
+    if home.faults.armed and node.kind is NodeKind.MESSAGES and node.entity is not None:
+        side: Operation = "send" if link.is_receiver else "deliver"
+        fault = home.faults.strike("attach", node.entity.name, side)
+        if fault is not None:
+            act(fault, StruckAttach(link, make, home))
+            return
+    accept(link)
+    home.place(link, make())
 
 
-def _arriving(link: Link, node: Node, home: Home) -> Callable[[], LinkEnd]:
+def _arriving(link: Link, node: Node, home: Home, namespace: Namespace) -> Callable[[], LinkEnd]:
     pointer, session = link._impl, _address(link)
-    queue = node.queue
+    to = node.entity
     sink: Sink
-    if node.kind is NodeKind.MESSAGES and queue is not None:
-        if queue.dead_letters is None:
-            raise Refused(NOT_ALLOWED, f"Nothing can be sent to '{queue.name}'.")
-        link.max_message_size = queue.config.message_bytes
-        link.properties = {symbol(_BATCH_SIZE_PROPERTY): ulong(queue.config.max_batch_bytes)}
-        sink = queue
+    entity: str | None = None
+    if node.kind is NodeKind.MESSAGES and to is not None:
+        if isinstance(to, Queue) and (to.dead_letters is None or is_subscription(to)):
+            raise Refused(NOT_ALLOWED, f"Nothing can be sent to '{to.name}'.")
+        link.max_message_size = to.config.message_bytes
+        link.properties = {symbol(_BATCH_SIZE_PROPERTY): ulong(to.config.max_batch_bytes)}
+        sink, entity = to, to.name
     else:
-        sink = _Requests(node, session, link.remote_target.address or "", home)
+        sink = _Requests(node, session, link.remote_target.address or "", home, namespace)
         link.max_message_size = sink.largest
-    return lambda: ArrivingLink(pointer, session, sink)
+    return lambda: ArrivingLink(pointer, session, sink, home, entity)
 
 
 class _Requests:
@@ -77,8 +79,11 @@ class _Requests:
 
     largest = 262_144
 
-    def __init__(self, node: Node, session: int, source: str, home: Home) -> None:
+    def __init__(
+        self, node: Node, session: int, source: str, home: Home, namespace: Namespace
+    ) -> None:
         self._node = node
+        self._namespace = namespace
         self._session = session
         self._source = source
         self._home = home
@@ -91,18 +96,44 @@ class _Requests:
             raise Refused(
                 NOT_FOUND, f"No link of this session receives the replies of '{self._source}'."
             )
-        queue = self._node.queue
-        reply = cbs.answer(request) if queue is None else management.answer(queue, request)
-        to.send(write_reply(request, reply, dashes=queue is None))
+        dashes = self._node.entity is None
+        if self._home.faults.armed and (fault := self._fault(request)) is not None:
+            carry_out = partial(self._reply, request)
+            act(fault, StruckRequest(request, carry_out, to, self._home, dashes=dashes))
+            return
+        to.send(write_reply(request, self._reply(request), dashes=dashes))
+
+    def _reply(self, request: Request) -> Reply:
+        node = self._node
+        if node.entity is None:
+            return cbs.answer(request)
+        if node.queue is None:
+            return Reply(501, "A topic has no operations here.", NOT_IMPLEMENTED)
+        return management.answer(node.queue, request)
+
+    def _fault(self, request: Request) -> Fault | None:
+        faults, entity = self._home.faults, self._node.entity
+        if entity is not None:
+            settles = request.operation == management.SETTLE
+            return faults.strike("settle", entity.name) if settles else None
+        if request.operation != cbs.PUT_TOKEN:
+            return None
+        return faults.strike("token", self._namespace.name_of(cbs.audience(request)))
 
     def refuse_large(self, size: int) -> Refused:
         """Why a request of `size` bytes is not read."""
         return too_large(size, self.largest)
 
 
-def _leaving(link: Link, node: Node, home: Home) -> Callable[[], LinkEnd]:
+def _leaving(link: Link, node: Node, home: Home, namespace: Namespace) -> Callable[[], LinkEnd]:
     pointer, queue = link._impl, node.queue
-    if node.kind is NodeKind.MESSAGES and queue is not None:
+    if node.kind is NodeKind.MESSAGES and node.entity is not None:
+        if queue is None:
+            raise Refused(
+                NOT_ALLOWED,
+                f"Nothing can be received from the topic '{node.entity.name}';"
+                " receive from one of its subscriptions.",
+            )
         if _has_filter(link, _SESSION_FILTER):
             raise Refused(NOT_IMPLEMENTED, "Sessions are not supported here.")
         session = link.session._impl

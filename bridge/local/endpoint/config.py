@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 # Azure Service Bus quotas: a message or a batch of at most 256 KB on the Standard tier.
 STANDARD_BATCH_BYTES = 262_144
@@ -25,6 +26,9 @@ class EntityConfig:
     max_batch_count: messages in one batch.
     max_message_bytes: bytes of one transfer that carries a single message; None means the same
         as max_batch_bytes.
+    default_ttl: seconds a message lives that names no time to live, or a longer one; None: for
+        ever.
+    dead_letter_on_expiry: whether what has outlived that goes to the dead-letter queue.
     """
 
     lock_duration: float = 60.0
@@ -33,6 +37,8 @@ class EntityConfig:
     max_batch_bytes: int = STANDARD_BATCH_BYTES
     max_batch_count: int = STANDARD_BATCH_COUNT
     max_message_bytes: int | None = None
+    default_ttl: float | None = None
+    dead_letter_on_expiry: bool = False
 
     def __post_init__(self) -> None:
         if self.lock_duration <= 0:
@@ -45,8 +51,18 @@ class EntityConfig:
             raise ValueError("max_batch_bytes and max_message_bytes must be at least 512")
         if self.max_batch_count < 1:
             raise ValueError("max_batch_count must be at least 1")
+        if self.default_ttl is not None and self.default_ttl <= 0:
+            raise ValueError("default_ttl must be None or more than 0 seconds")
 
     @property
     def message_bytes(self) -> int:
         """The limit of a single message, in bytes."""
         return self.max_batch_bytes if self.max_message_bytes is None else self.max_message_bytes
+
+
+@dataclass(frozen=True, slots=True)
+class TopicConfig:
+    """A topic: its own settings (duplicates, sizes), and its subscriptions' by name."""
+
+    config: EntityConfig = field(default_factory=EntityConfig)
+    subscriptions: Mapping[str, EntityConfig] = field(default_factory=dict)

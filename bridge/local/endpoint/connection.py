@@ -5,19 +5,20 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable
-from typing import TYPE_CHECKING, cast
+from typing import cast
 
-from proton import Event
+from proton import Event, Link
 
 from bridge.local.endpoint.attach import attach
 from bridge.local.endpoint.engine import Engine, Pointer, address
+from bridge.local.endpoint.faults import FaultBook
+from bridge.local.endpoint.faults.acting import act
+from bridge.local.endpoint.faults.connecting import Hearing, StruckConnection
 from bridge.local.endpoint.leaving import LeavingLink
-from bridge.local.endpoint.links import LinkEnd, Starved
+from bridge.local.endpoint.links import LinkEnd, Starved, detach_now
 from bridge.local.endpoint.namespace import Namespace
+from bridge.local.endpoint.outcomes import Refused
 from bridge.local.endpoint.replies import ReplyLink
-
-if TYPE_CHECKING:
-    pass
 
 log = logging.getLogger(__name__)
 
@@ -35,10 +36,12 @@ class ClientConnection(asyncio.Protocol):
     def __init__(
         self,
         namespace: Namespace,
+        faults: FaultBook,
         container: str,
         idle_timeout: float,
         closed: Callable[[ClientConnection], None],
     ) -> None:
+        self.faults = faults
         self._namespace = namespace
         self._container = container
         self._closed = closed
@@ -52,6 +55,7 @@ class ClientConnection(asyncio.Protocol):
         self._awake = False
         self._alive = False
         self._finished = False
+        self._hearing = Hearing(self._receive)
 
     # The socket
 
@@ -60,10 +64,12 @@ class ClientConnection(asyncio.Protocol):
         self._transport = cast(asyncio.Transport, transport)
         self._transport.set_write_buffer_limits(high=_WRITE_BUFFER)
         self._alive = True
+        if self.faults.armed and (fault := self.faults.strike("connect", None)) is not None:
+            act(fault, StruckConnection(self._hearing, self.cut))
 
     def data_received(self, data: bytes) -> None:
         """The client has sent something."""
-        self._receive(data)
+        self._hearing.receive(data)
 
     def eof_received(self) -> None:
         """The client sends no more; the socket is closed for both."""
@@ -71,6 +77,7 @@ class ClientConnection(asyncio.Protocol):
     def connection_lost(self, error: Exception | None) -> None:
         """The socket is gone; so are the links, but not what their locks hold."""
         self._alive = False
+        self._hearing.stop()
         if self._timer is not None:
             self._timer.cancel()
         self._drop_links(lambda end: True)
@@ -87,10 +94,19 @@ class ClientConnection(asyncio.Protocol):
         self.wake()
 
     def cut(self) -> None:
-        """Close the socket without a word."""
+        """Close the socket without a word, what waits to be written included."""
         self._alive = False
+        self._hearing.stop()
+        self._drop_links(lambda end: True)
         if self._transport is not None:
             self._transport.abort()
+
+    def cut_after_writing(self) -> None:
+        """Close the socket without a word once what waits is written."""
+        if self._alive and self._transport is not None:
+            self._write()
+            self._alive = False
+            self._finish(self._transport)
 
     # What links ask of their connection
 
@@ -108,6 +124,25 @@ class ClientConnection(asyncio.Protocol):
     def starve(self, link: Starved) -> None:
         """Let `link` try again after the next write."""
         self._starved.add(link)
+
+    def place(self, link: Link, end: LinkEnd) -> None:
+        """Let `end` be our end of `link` from now on."""
+        self._links[address(link._impl)] = end
+
+    def detach_link(self, link: Pointer, refused: Refused) -> None:
+        """Detach a link with an error, from our side; its end is told too."""
+        end = self._links.pop(address(link), None)
+        if end is not None:
+            self._detach(end)
+            detach_now(link, refused)
+            self.wake()
+
+    def detach_links(self, wanted: Callable[[LinkEnd], bool], refused: Refused) -> int:
+        """Detach the links whose ends are `wanted`; returns how many they were."""
+        ends = [end for end in self._links.values() if wanted(end)]
+        for end in ends:
+            self.detach_link(end.link, refused)
+        return len(ends)
 
     def reply_link(self, session: int, source: str, target: str | None) -> ReplyLink | None:
         """The link for replies of `source`: the one that asked for `target`, or any."""
@@ -186,7 +221,7 @@ class ClientConnection(asyncio.Protocol):
     def on_event(self, event: Event) -> None:
         """A connection, a session or a link opens or closes."""
         action = _ACTIONS.get(event.type.name)
-        if action is not None:
+        if action is not None and self._alive:
             action(self, event)
 
     def _open_connection(self, event: Event) -> None:
@@ -216,9 +251,7 @@ class ClientConnection(asyncio.Protocol):
     def _open_link(self, event: Event) -> None:
         link = event.link
         assert link is not None
-        end = attach(link, self._namespace, self)
-        if end is not None:
-            self._links[address(link._impl)] = end
+        attach(link, self._namespace, self)
 
     def _close_link(self, event: Event) -> None:
         link = event.link

@@ -1,12 +1,14 @@
 """The HTTP port of an endpoint: whether it is well, and what it has counted.
 
-`GET /health` answers `{"status": "healthy"}`; `GET /counts` answers `Endpoint.counts()`.
+`GET /health` answers `{"status": "healthy"}`; `GET /counts` answers `Endpoint.counts()`. What is
+under `/faults` and `/connections` is in `faults.routes`.
 """
 
 from __future__ import annotations
 
 from aiohttp import web
 
+from bridge.local.endpoint.faults.routes import FaultRoutes
 from bridge.local.endpoint.server import Endpoint
 
 
@@ -20,6 +22,7 @@ class Control:
         app = web.Application()
         app.router.add_get("/health", self._health)
         app.router.add_get("/counts", self._counts)
+        FaultRoutes(endpoint).add_to(app.router)
         self._runner = web.AppRunner(app, access_log=None)
 
     @property

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import cproton as pn
 from proton import Delivery
 
 from bridge.local.endpoint.engine import Pointer
+from bridge.local.endpoint.faults.acting import act
+from bridge.local.endpoint.faults.leaving import StruckDelivery, StruckSettlement
+from bridge.local.endpoint.faults.timers import Timers
 from bridge.local.endpoint.links import Peer, reject
 from bridge.local.endpoint.outcomes import NOT_IMPLEMENTED, Refused
 from bridge.local.endpoint.queue import Queue
@@ -23,43 +28,57 @@ class LeavingLink:
         self, link: Pointer, session: Pointer, peer: Peer, queue: Queue, locks: bool
     ) -> None:
         self.session = pn.addressof(session)
+        self.entity = queue.name
         self.locks = locks
         self.waiting = False
-        self._link = link
+        self.link = link
+        self.peer = peer
+        self.timers = Timers()
         self._session = session
-        self._peer = peer
         self._queue = queue
+        self._faults = peer.faults
+        self._struck: dict[bytes, StruckSettlement] = {}
+        self.attached = True
 
     def ready(self) -> bool:
         """Whether the client has given credit and the connection has room."""
-        if pn.pn_link_credit(self._link) <= 0:
+        if pn.pn_link_credit(self.link) <= 0:
             return False
-        if self._peer.writable and pn.pn_session_outgoing_bytes(self._session) < SESSION_BACKLOG:
+        if self.peer.writable and pn.pn_session_outgoing_bytes(self._session) < SESSION_BACKLOG:
             return True
-        self._peer.starve(self)
+        self.peer.starve(self)
         return False
 
     def deliver(self, token: bytes, data: bytes) -> None:
         """Send one message; without locks it is settled as it goes."""
-        link = self._link
+        if self._faults.armed:
+            fault = self._faults.strike("deliver", self.entity)
+            if fault is not None:
+                act(fault, StruckDelivery(self, token, data))
+                return
+        self.send(token, data)
+
+    def send(self, token: bytes, data: bytes) -> None:
+        """Send one message, whatever faults there are."""
+        link = self.link
         delivery = pn.pn_delivery(link, token)
         pn.pn_link_send(link, data)
         pn.pn_link_advance(link)
         if not self.locks:
             pn.pn_delivery_settle(delivery)
-        self._peer.wake()
+        self.peer.wake()
 
     def retry(self) -> None:
         """There may be room again."""
-        if pn.pn_link_credit(self._link) > 0:
+        if pn.pn_link_credit(self.link) > 0:
             self._queue.hungry(self)
             self._queue.dispatch()
 
     def on_credit(self) -> None:
         """Use the credit, and give back what is left of it if the client drains the link."""
         self.retry()
-        if pn.pn_link_get_drain(self._link):
-            pn.pn_link_drained(self._link)
+        if pn.pn_link_get_drain(self.link):
+            pn.pn_link_drained(self.link)
 
     def on_delivery(self, delivery: Pointer, message_format: int) -> None:
         """Apply the outcome the client has chosen, and answer with the same outcome.
@@ -72,6 +91,8 @@ class LeavingLink:
         settled = pn.pn_delivery_settled(delivery)
         if state in _OUTCOMES:
             token = pn.bytes2pybytes(pn.lib.pn_delivery_tag(delivery))
+            if self._is_struck(delivery, token, state, settled):
+                return
             try:
                 self._apply(state, token, delivery)
             except Refused as refused:
@@ -81,6 +102,23 @@ class LeavingLink:
             pn.pn_delivery_settle(delivery)
         elif settled:
             pn.pn_delivery_settle(delivery)
+
+    def _is_struck(self, delivery: Pointer, token: bytes, state: int, settled: bool) -> bool:
+        """Whether a fault befalls this settlement, or has done so before."""
+        struck = self._struck.get(token)
+        if struck is None:
+            if not self._faults.armed:
+                return False
+            fault = self._faults.strike("settle", self.entity)
+            if fault is None:
+                return False
+            carry_out = partial(self._apply, state, token, delivery)
+            struck = self._struck[token] = StruckSettlement(self, delivery, state, carry_out)
+            act(fault, struck)
+        if settled and self.attached:
+            struck.forget()
+            del self._struck[token]
+        return True
 
     def _apply(self, state: int, token: bytes, delivery: Pointer) -> None:
         queue = self._queue
@@ -99,6 +137,9 @@ class LeavingLink:
 
     def detach(self) -> None:
         """Deliver no more; what the client holds stays locked until its locks end."""
+        self.attached = False
+        self.timers.cancel()
+        self._struck.clear()
         self._queue.leave(self)
 
 

@@ -9,10 +9,11 @@ from __future__ import annotations
 import uuid
 from typing import TYPE_CHECKING, Protocol
 
-from proton import Condition, Delivery, symbol
+from proton import Condition, Delivery, Link, Terminus, symbol
 
 from bridge.local.endpoint.engine import Pointer
-from bridge.local.endpoint.outcomes import Refused
+from bridge.local.endpoint.faults.book import FaultBook
+from bridge.local.endpoint.outcomes import TRACKED, Refused
 
 if TYPE_CHECKING:
     from proton._data import PythonAMQPData
@@ -42,11 +43,42 @@ class Peer(Protocol):
         """Let `link` retry once there is room in the socket."""
         ...
 
+    @property
+    def faults(self) -> FaultBook:
+        """The faults that may befall what its links do."""
+        ...
+
+    def cut(self) -> None:
+        """Close the socket without a word, what waits to be written included."""
+        ...
+
+    def cut_after_writing(self) -> None:
+        """Close the socket without a word once what waits is written."""
+        ...
+
+    def detach_link(self, link: Pointer, refused: Refused) -> None:
+        """Detach a link with an error, from our side; its end is told too."""
+        ...
+
+
+class PeerOfNew(Peer, Protocol):
+    """The connection of a link that has not been answered yet."""
+
+    def place(self, link: Link, end: LinkEnd) -> None:
+        """Let `end` be our end of `link` from now on."""
+        ...
+
 
 class LinkEnd(Protocol):
     """Our end of one link."""
 
     session: int
+    link: Pointer
+
+    @property
+    def entity(self) -> str | None:
+        """The name of what messages are sent to or come from; None if it carries requests."""
+        ...
 
     def on_delivery(self, delivery: Pointer, message_format: int) -> None:
         """A delivery of this link has new bytes or a new state."""
@@ -63,8 +95,39 @@ class LinkEnd(Protocol):
 
 def refusal(refused: Refused) -> Condition:
     """`refused` as AMQP has it. The SDK hangs without an info map that is not empty."""
-    info: dict[PythonAMQPData, PythonAMQPData] = {symbol("tracking-id"): str(uuid.uuid4())}
-    return Condition(refused.condition, refused.description, info)
+    info: dict[PythonAMQPData, PythonAMQPData] | None = None
+    if refused.info is TRACKED:
+        info = {symbol("tracking-id"): str(uuid.uuid4())}
+    elif refused.info is not None:
+        info = {symbol(name): value for name, value in refused.info.items()}
+    return Condition(refused.condition, refused.description or None, info)
+
+
+def accept(link: Link) -> None:
+    """Answer that `link` is attached."""
+    link.source.copy(link.remote_source)
+    link.target.copy(link.remote_target)
+    link.open()
+
+
+def refuse(link: Link, refused: Refused) -> None:
+    """Answer that `link` is not attached.
+
+    This is an attach without the terminus on our side, followed by a detach with the error: AMQP
+    1.0, part 2, 2.6.3. Without that, the SDK would take a sender for attached.
+    """
+    ours = link.target if link.is_receiver else link.source
+    ours.type = Terminus.UNSPECIFIED
+    link.open()
+    link.condition = refusal(refused)
+    link.close()
+
+
+def detach_now(link: Pointer, refused: Refused) -> None:
+    """Detach a link that is attached, with an error."""
+    wrapped = Link.wrap(link)  # type: ignore[no-untyped-call]
+    wrapped.condition = refusal(refused)
+    wrapped.close()
 
 
 def reject(delivery: Pointer, refused: Refused) -> None:

@@ -23,6 +23,10 @@ from bridge.local.endpoint.requests import Reply, Request
 _STATUS = {ARGUMENT_ERROR: 400, MESSAGE_LOCK_LOST: 410, NOT_IMPLEMENTED: 501}
 
 
+# The operation that settles messages by their lock tokens.
+SETTLE = "com.microsoft:update-disposition"
+
+
 def answer(queue: Queue, request: Request) -> Reply:
     """The reply to one request about `queue`."""
     operation = _OPERATIONS.get(request.operation)
@@ -89,5 +93,5 @@ def _tokens(queue: Queue, body: Mapping[object, object]) -> list[bytes]:
 
 _OPERATIONS: Mapping[str, Callable[[Queue, Mapping[object, object]], Reply]] = {
     "com.microsoft:renew-lock": _renew_lock,
-    "com.microsoft:update-disposition": _update_disposition,
+    SETTLE: _update_disposition,
 }

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-import urllib.request
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -14,10 +13,16 @@ from select import select
 from tempfile import TemporaryFile
 from typing import IO, TypeAlias, cast
 
+from bridge.local.endpoint.faults.remote import RemoteFaults, ask
+
 Counts: TypeAlias = dict[str, dict[str, dict[str, int]]]
 
 _PROJECT = Path(__file__).resolve().parents[3]
 _STOP_SECONDS = 10.0
+
+
+class NotReady(RuntimeError):
+    """An endpoint that did not start, with the reasons it gave."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,8 +35,17 @@ class RunningEndpoint:
 
     def get(self, path: str) -> object:
         """The JSON at `path` of its HTTP port. Raises OSError if it does not answer."""
-        with urllib.request.urlopen(self.control_url + path, timeout=10) as response:  # noqa: S310
-            return cast(object, json.load(response))
+        return ask(self.control_url + path)
+
+    @property
+    def faults(self) -> RemoteFaults:
+        """Its scripted faults."""
+        return RemoteFaults(self.control_url)
+
+    def cut_connections(self) -> int:
+        """Cut every connection now; returns how many they were."""
+        answer = ask(self.control_url + "/connections/cut", "POST", {})
+        return cast(dict[str, int], answer)["cut"]
 
     def counts(self) -> Counts:
         """What `Endpoint.counts` returns there."""
@@ -47,10 +61,12 @@ def run_endpoint(
 ) -> Iterator[RunningEndpoint]:
     """Start an endpoint with `queues` and further command-line `arguments`; stop it at the end.
 
-    Raises RuntimeError, with what it wrote to its standard error, if it is not ready within
+    It also ends when this process does, even by SIGKILL, unless a fork of this process lives on.
+
+    Raises NotReady, with what it wrote to its standard error, if it is not ready within
     `ready_within` seconds.
     """
-    command = [sys.executable, "-m", "bridge.local.endpoint"]
+    command = [sys.executable, "-m", "bridge.local.endpoint", "--until-stdin-closes"]
     for queue in queues:
         command += ["--queue", queue]
     # A file and not a pipe: nobody reads it, and a full pipe would stop the process.
@@ -58,7 +74,8 @@ def run_endpoint(
         process = subprocess.Popen(
             [*command, *arguments],
             cwd=_PROJECT,
-            stdin=subprocess.DEVNULL,
+            # Nothing is written to it; it is closed when this process is gone, however it went.
+            stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=said,
         )
@@ -79,7 +96,7 @@ def _wait_until_ready(
         _stop(process)
         said.seek(0)
         why = said.read().decode(errors="replace").strip()
-        raise RuntimeError(f"the endpoint did not become ready: {why or 'it said nothing'}")
+        raise NotReady(f"the endpoint did not become ready: {why or 'it said nothing'}")
     return RunningEndpoint(**json.loads(line))
 
 

@@ -13,19 +13,16 @@ from __future__ import annotations
 
 import os
 from collections import deque
-from collections.abc import Callable
 from dataclasses import asdict
 from typing import Protocol
 
 from bridge.local.endpoint.backlog import Backlog, StoredMessage
-from bridge.local.endpoint.batch import read_transfer, too_large
+from bridge.local.endpoint.batch import Arrival
 from bridge.local.endpoint.clock import Clock
 from bridge.local.endpoint.config import EntityConfig
-from bridge.local.endpoint.counters import Counters
-from bridge.local.endpoint.duplicates import DuplicateWindow
+from bridge.local.endpoint.intake import Intake
 from bridge.local.endpoint.journal import Journal
 from bridge.local.endpoint.locks import LockTable
-from bridge.local.endpoint.outcomes import INTERNAL_ERROR, Refused
 from bridge.local.endpoint.render import render, with_properties
 
 
@@ -46,11 +43,8 @@ class Consumer(Protocol):
         ...
 
 
-class Queue:
-    """A queue or, if it has no `dead_letters`, the dead-letter queue of one.
-
-    `arm` is called when a lock may now be the first to end, with its deadline.
-    """
+class Queue(Intake):
+    """A queue or a subscription or, if it has no `dead_letters`, the dead-letter queue of one."""
 
     def __init__(
         self,
@@ -60,63 +54,21 @@ class Queue:
         dead_letters: Queue | None = None,
         journal: Journal | None = None,
     ) -> None:
-        self.name = name
-        self.config = config
+        super().__init__(name, config, clock, journal)
         self.dead_letters = dead_letters
-        self.counters = Counters()
-        self.arm: Callable[[float], None] = lambda deadline: None
-        self._clock = clock
-        self._journal = journal
         self._backlog = Backlog()
         self._locks = LockTable(config.lock_duration)
-        self._duplicates = DuplicateWindow(config.duplicate_window)
         self._line: deque[Consumer] = deque()
 
-    # Arrival
-
-    def accept(self, data: bytes, message_format: int) -> None:
-        """Store the messages of one transfer, all of them or none. Raises Refused."""
-        counters = self.counters
-        try:
-            arrival = read_transfer(data, message_format, self.config)
-            now = self._clock.now()
-            unseen = self._duplicates.unseen(arrival.ids, now)
-            if unseen is None:
-                fresh: list[int] | range = range(len(arrival.ids))
-                ids = arrival.ids
-            else:
-                fresh = list(unseen)
-                ids = [arrival.ids[position] for position in fresh]
-            self._record(ids)
-        except Refused:
-            counters.sends_rejected += 1
-            raise
-        if fresh:
-            self._duplicates.remember(ids, now)
-            self._backlog.append(arrival, fresh, self._clock.milliseconds(now))
-        counters.sends_accepted += 1
-        counters.received += len(arrival.ids)
-        counters.stored += len(fresh)
-        counters.duplicates_dropped += len(arrival.ids) - len(fresh)
-        self.dispatch()
-
     @property
-    def largest(self) -> int:
-        """Bytes beyond which a transfer is refused, whatever it carries."""
-        return max(self.config.message_bytes, self.config.max_batch_bytes)
+    def next_sequence_number(self) -> int:
+        """The number that the next new message will get."""
+        return self._backlog.next_sequence_number
 
-    def refuse_large(self, size: int) -> Refused:
-        """Why a transfer of `size` bytes is not taken, which is counted."""
-        self.counters.sends_rejected += 1
-        return too_large(size, self.largest)
-
-    def _record(self, ids: list[bytes | None]) -> None:
-        if self._journal is None or not ids:
-            return
-        try:
-            self._journal.record(self.name, self._backlog.next_sequence_number, ids)
-        except OSError as error:
-            raise Refused(INTERNAL_ERROR, f"The journal cannot be written: {error}.") from error
+    def store(self, arrival: Arrival, fresh: list[int] | range, enqueued_at: int) -> None:
+        """Let the messages of `arrival` at the positions `fresh` wait for receivers."""
+        self._backlog.append(arrival, fresh, enqueued_at)
+        self.dispatch()
 
     # Delivery
 

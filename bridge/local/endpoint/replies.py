@@ -7,6 +7,7 @@ from collections import deque
 import cproton as pn
 
 from bridge.local.endpoint.engine import Pointer
+from bridge.local.endpoint.faults.timers import Timers
 
 
 class ReplyLink:
@@ -14,9 +15,11 @@ class ReplyLink:
 
     def __init__(self, link: Pointer, session: int, source: str, target: str | None) -> None:
         self.session = session
+        self.entity = None
         self.source = source
         self.target = target
-        self._link = link
+        self.link = link
+        self.timers = Timers()
         self._waiting: deque[bytes] = deque()
         self._sent = 0
 
@@ -27,7 +30,7 @@ class ReplyLink:
 
     def on_credit(self) -> None:
         """Send what waits, as far as the credit goes."""
-        link = self._link
+        link = self.link
         while self._waiting and pn.pn_link_credit(link) > 0:
             self._sent += 1
             delivery = pn.pn_delivery(link, self._sent.to_bytes(4, "big"))
@@ -43,3 +46,4 @@ class ReplyLink:
     def detach(self) -> None:
         """Replies that were not asked for in time are dropped."""
         self._waiting.clear()
+        self.timers.cancel()

@@ -10,9 +10,12 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from bridge.local.endpoint.clock import SystemClock
-from bridge.local.endpoint.config import EntityConfig
+from bridge.local.endpoint.config import EntityConfig, TopicConfig
 from bridge.local.endpoint.connection import ClientConnection
 from bridge.local.endpoint.engine import IDLE_TIMEOUT
+from bridge.local.endpoint.faults import Fault, FaultBook
+from bridge.local.endpoint.faults.detaching import befallen
+from bridge.local.endpoint.faults.refusing import refusal_of
 from bridge.local.endpoint.journal import Journal
 from bridge.local.endpoint.namespace import Namespace
 from bridge.local.endpoint.queue import Queue
@@ -25,15 +28,19 @@ KEY = "SAS_KEY_VALUE"
 class Endpoint:
     """A local Azure Service Bus endpoint in the running event loop.
 
-    queues: their settings by name; a sequence of names gives them all the defaults.
+    queues: their settings by name; a sequence of names gives them all the defaults. topics: their
+    settings, and those of their subscriptions, by name.
     port: 0 lets the system choose one. idle_timeout: seconds without a byte after which a client
     is given up, as it is told. journal: a file to append to, see `journal`.
+
+    Its attribute `faults` holds the scripted faults, none at first.
     """
 
     def __init__(
         self,
-        queues: Mapping[str, EntityConfig] | Iterable[str],
+        queues: Mapping[str, EntityConfig] | Iterable[str] = (),
         *,
+        topics: Mapping[str, TopicConfig] | None = None,
         host: str = "127.0.0.1",
         port: int = 0,
         journal: Path | None = None,
@@ -46,7 +53,9 @@ class Endpoint:
         self._idle_timeout = idle_timeout
         self._container = f"local-endpoint-{uuid.uuid4()}"
         self._journal = None if journal is None else Journal(journal)
-        self._namespace = Namespace(queues, SystemClock(), self._journal)
+        clock = SystemClock()
+        self._namespace = Namespace(queues, topics or {}, clock, self._journal)
+        self.faults = FaultBook(clock, self._namespace.name_of, self._befall)
         self._connections: set[ClientConnection] = set()
         self._connections_made = 0
         self._server: asyncio.Server | None = None
@@ -67,7 +76,7 @@ class Endpoint:
         )
 
     def queue(self, name: str) -> Queue:
-        """The queue at the address `name`. Raises Refused if there is none."""
+        """The queue or subscription at the address `name`. Raises Refused if there is none."""
         queue = self._namespace.find(name).queue
         if queue is None:
             raise ValueError(f"{name!r} is not a queue")
@@ -78,7 +87,7 @@ class Endpoint:
         loop = asyncio.get_running_loop()
         self._server = await loop.create_server(self._connection, self._host, self._port)
         self._port = self._server.sockets[0].getsockname()[1]
-        self._sweepers = [Sweeper(queue, loop) for queue in self._namespace.all()]
+        self._sweepers = [Sweeper(entity, loop) for entity in self._namespace.all()]
 
     async def stop(self) -> None:
         """Stop listening, cut every connection and close the journal."""
@@ -86,8 +95,7 @@ class Endpoint:
             self._server.close()
         for sweeper in self._sweepers:
             sweeper.stop()
-        for connection in list(self._connections):
-            connection.cut()
+        self.cut_connections()
         while self._connections:
             self._gone.clear()
             await self._gone.wait()
@@ -105,11 +113,17 @@ class Endpoint:
     async def __aexit__(self, *exception: object) -> None:
         await self.stop()
 
-    def counts(self) -> dict[str, dict[str, dict[str, int]] | dict[str, int | float]]:
-        """`entities`: the counts of each queue by name; `process`: those of the whole process."""
+    def counts(
+        self,
+    ) -> dict[str, dict[str, dict[str, int]] | dict[str, int] | dict[str, int | float]]:
+        """`entities`: the counts of each entity by name; `process`: those of the whole process.
+
+        `faults_done`: how many operations each scripted fault has befallen, by its name.
+        """
         usage = resource.getrusage(resource.RUSAGE_SELF)
         return {
-            "entities": {queue.name: queue.counts() for queue in self._namespace.all()},
+            "entities": {each.name: each.counts() for each in self._namespace.all()},
+            "faults_done": self.faults.done(),
             "process": {
                 "connections": len(self._connections),
                 "connections_made": self._connections_made,
@@ -118,9 +132,21 @@ class Endpoint:
             },
         }
 
+    def cut_connections(self) -> int:
+        """Cut every connection now, without a word; returns how many they were."""
+        connections = list(self._connections)
+        for connection in connections:
+            connection.cut()
+        return len(connections)
+
+    def _befall(self, fault: Fault) -> int:
+        """Detach what is attached, as `fault` has it; returns how many links that were."""
+        wanted, refused = befallen(fault), refusal_of(fault)
+        return sum(each.detach_links(wanted, refused) for each in list(self._connections))
+
     def _connection(self) -> ClientConnection:
         connection = ClientConnection(
-            self._namespace, self._container, self._idle_timeout, self._lost
+            self._namespace, self.faults, self._container, self._idle_timeout, self._lost
         )
         self._connections.add(connection)
         self._connections_made += 1

@@ -1,10 +1,11 @@
-"""The timer of one queue: it ends the locks that are due, and forgets old message ids."""
+"""The timer of one entity: it ends the locks that are due, and forgets old message ids."""
 
 from __future__ import annotations
 
 import asyncio
 
 from bridge.local.endpoint.queue import Queue
+from bridge.local.endpoint.topic import Topic
 
 # Locks that end within this many seconds of each other are ended together.
 _GRAIN = 0.005
@@ -13,17 +14,17 @@ _IDLE = 1.0
 
 
 class Sweeper:
-    """Calls `run_once` of a queue when its next lock ends, and once a second."""
+    """Calls `run_once` of an entity when its next lock ends, and once a second."""
 
-    def __init__(self, queue: Queue, loop: asyncio.AbstractEventLoop) -> None:
-        self._queue = queue
+    def __init__(self, entity: Queue | Topic, loop: asyncio.AbstractEventLoop) -> None:
+        self._entity = entity
         self._loop = loop
         self._timer = loop.call_later(_IDLE, self._run)
-        queue.arm = self._arm
+        entity.arm = self._arm
 
     def stop(self) -> None:
         """Run no more."""
-        self._queue.arm = lambda deadline: None
+        self._entity.arm = lambda deadline: None
         self._timer.cancel()
 
     def _arm(self, deadline: float) -> None:
@@ -32,7 +33,7 @@ class Sweeper:
             self._timer = self._loop.call_at(deadline + _GRAIN, self._run)
 
     def _run(self) -> None:
-        deadline = self._queue.run_once()
+        deadline = self._entity.run_once()
         latest = self._loop.time() + _IDLE
         self._timer = self._loop.call_at(
             latest if deadline is None else min(deadline + _GRAIN, latest), self._run
