@@ -16,6 +16,7 @@ import psycopg
 
 from bridge import logs
 from bridge import migrate as migration
+from bridge import uninstall as uninstallation
 from bridge.console_commands import status, wait
 from bridge.errors import StagebusError
 from bridge.options import database_url_option
@@ -93,6 +94,29 @@ def migrate(
         for name in migration.migrate(database_url, set_search_path=search_path):
             click.echo(f"applied {name}")
         click.echo(f"replayed sql/ ({migration.code_digest()[:12]})")
+
+
+@main.command()
+@database_url_option
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@click.option("--force", is_flag=True, help="Also while jobs have not ended or a bridge publishes.")
+@click.option("--dry-run", is_flag=True, help="Only say what there is.")
+def uninstall(database_url: str, yes: bool, force: bool, dry_run: bool) -> None:
+    """Take stagebus out of a database: tables with all jobs, functions, settings.
+
+    The roles go when no other database of the cluster uses them. There is no way back.
+    """
+    contents = uninstallation.survey(database_url)
+    found = "the database has no tables of stagebus" if contents is None else str(contents)
+    click.echo(found)
+    if dry_run:
+        return
+    if contents is not None and not yes:
+        typed = click.prompt("all of it will be gone; type the database's name")
+        if typed != contents.database:
+            raise click.ClickException("that is not its name; nothing was changed")
+    for line in uninstallation.uninstall(database_url, force=force):
+        click.echo(line)
 
 
 def _setting(

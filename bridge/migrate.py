@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+import re
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +22,24 @@ from bridge.errors import MigrationError
 #: Two migrations of one database at a time would meet on yoyo's tables; this lock ends with its
 #: session, so that a killed run leaves nothing behind.
 ADVISORY_LOCK = int.from_bytes(hashlib.sha256(b"stagebus migrate").digest()[:7], "big")
+
+#: How long to wait for a lock on a table, a view or a function: others queue behind who waits.
+LOCK_TIMEOUT = "10s"
+
+#: The folder of sql/ that grants rights on what the folders before it made.
+GRANTS = "90_roles"
+
+_FUNCTIONS = """
+select p.oid::bigint, p.xmin::text,
+    format('%I.%I(%s)', 'stagebus', p.proname, pg_get_function_identity_arguments(p.oid))
+from pg_proc as p
+where p.pronamespace = to_regnamespace('stagebus')
+"""
+
+_VIEWS = """
+select c.relname from pg_class as c
+where c.relnamespace = to_regnamespace('stagebus') and c.relkind = 'v'
+"""
 
 #: How long another process may hold yoyo's own lock, in seconds.
 YOYO_LOCK_TIMEOUT = 60
@@ -40,12 +59,13 @@ def code_files() -> list[Path]:
     return sorted(_directory("sql").glob("[0-9]*/*.sql"))
 
 
-def code_script() -> str:
-    """All of sql/ as one script."""
+def code_script(wanted: Callable[[Path], bool] = lambda path: True) -> str:
+    """All of sql/, or the wanted files of it, as one script."""
     root = _directory("sql")
     return "\n".join(
         f"-- sql/{path.relative_to(root).as_posix()}\n{path.read_text('utf-8')}"
         for path in code_files()
+        if wanted(path)
     )
 
 
@@ -71,9 +91,29 @@ class Status:
 
 
 def replay_code(connection: Any) -> None:
-    """Replays sql/ and stamps its digest, in the caller's transaction."""
+    """Replays sql/ and stamps its digest, in the caller's transaction.
+
+    Functions and views that are not in sql/ any more go, old signatures included. Raises
+    MigrationError when something that is not ours is built on one of them.
+    """
     cursor = connection.cursor()
-    cursor.execute(code_script())
+    before = set(cursor.execute(_FUNCTIONS).fetchall())
+    cursor.execute(code_script(lambda path: path.parent.name < GRANTS))
+    # A function that was replaced has a new row, with another xmin.
+    stale = [f"function {row[2]}" for row in before & set(cursor.execute(_FUNCTIONS).fetchall())]
+    views = set(re.findall(r"create or replace view stagebus\.(\w+)", code_script()))
+    for (name,) in cursor.execute(_VIEWS).fetchall():
+        if name not in views:
+            stale.append(f"view stagebus.{name}")
+    for each in sorted(stale):
+        try:
+            cursor.execute(f"drop {each}")
+        except psycopg.errors.DependentObjectsStillExist as error:
+            raise MigrationError(
+                f"{each} is no longer part of stagebus, but something is built on it:"
+                f" {error.diag.message_detail}; drop that first"
+            ) from error
+    cursor.execute(code_script(lambda path: path.parent.name >= GRANTS))
     cursor.execute(
         "insert into stagebus_data.installed_code (digest) values (%s)"
         " on conflict (only_row) do update set"
@@ -120,7 +160,7 @@ def rollback(database_url: str, migration_id: str) -> list[str]:
 
 def status(database_url: str) -> Status:
     """Compares the database with this checkout; changes nothing."""
-    known = [migration.id for migration in _read_migrations()]
+    known = migration_ids()
     with psycopg.connect(database_url, autocommit=True) as connection:
         applied = (
             [
@@ -158,6 +198,11 @@ def _exists(connection: psycopg.Connection[Any], relation: str) -> bool:
     return row is not None and bool(row[0])
 
 
+def migration_ids() -> list[str]:
+    """The migrations of this checkout, in order."""
+    return [migration.id for migration in _read_migrations()]
+
+
 def _read_migrations() -> Any:
     return yoyo.read_migrations(str(_directory("migrations")))
 
@@ -166,10 +211,16 @@ def _read_migrations() -> Any:
 def _locked(database_url: str) -> Iterator[tuple[psycopg.Connection[Any], Any, Any]]:
     with psycopg.connect(database_url, autocommit=True) as connection:
         connection.execute("select pg_advisory_lock(%s)", (ADVISORY_LOCK,))
+        connection.execute(f"set lock_timeout = '{LOCK_TIMEOUT}'")
         backend = yoyo.get_backend(_yoyo_url(database_url))
         try:
             with backend.lock(YOYO_LOCK_TIMEOUT):
                 yield connection, backend, _read_migrations()
+        except psycopg.errors.LockNotAvailable as error:
+            raise MigrationError(
+                f"another session uses what is to be changed and did not let go within"
+                f" {LOCK_TIMEOUT}: run it again, when no long transaction is open"
+            ) from error
         except LockTimeout as error:
             raise MigrationError(
                 f"{error}; if that process is gone: yoyo break-lock --database URL"
@@ -181,6 +232,7 @@ def _locked(database_url: str) -> Iterator[tuple[psycopg.Connection[Any], Any, A
 def _yoyo_url(database_url: str) -> str:
     """A libpq URL or conninfo string as yoyo wants it."""
     parts = {key: str(value) for key, value in conninfo_to_dict(database_url).items()}
+    parts["options"] = f"{parts.get('options', '')} -c lock_timeout={LOCK_TIMEOUT}".strip()
     user, password = parts.pop("user", None), parts.pop("password", None)
     database = parts.pop("dbname", "") or ""
     login = "" if user is None else quote(user, safe="")

@@ -10,6 +10,7 @@ from psycopg.conninfo import make_conninfo
 
 from bridge.local.postgres import LocalPostgres
 from bridge.migrate import migrate, rollback, status
+from bridge.uninstall import uninstall
 from tests.conftest import new_postgres
 
 ROLES = ("owner", "producer", "bridge", "worker", "operator", "monitor")
@@ -48,7 +49,7 @@ def test_a_database_owner_who_may_make_roles(cluster: LocalPostgres) -> None:
         connection.execute("set role stagebus_owner")
         connection.execute("select create_job('tiles')")
     migrate(url)
-    rollback(url, "0001.roles")
+    list(uninstall(url, force=True))
     assert roles(cluster) == []
 
 
@@ -63,6 +64,10 @@ def test_a_database_owner_whose_roles_were_made_beforehand(cluster: LocalPostgre
     url = make_conninfo(cluster.url("mine"), user="admin")
     migrate(url)
     assert status(url).agrees
+    said = list(uninstall(url))
+    stays = "role stagebus_owner stays: you may not drop it; who may: drop role stagebus_owner;"
+    assert stays in said
+    assert len(roles(cluster)) == 6
 
 
 def test_roles_that_another_database_uses_stay(cluster: LocalPostgres) -> None:
