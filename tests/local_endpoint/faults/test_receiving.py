@@ -48,6 +48,25 @@ def test_the_sdk_makes_of_a_struck_settlement(
     bench.run(work())
 
 
+@pytest.mark.parametrize(
+    ("store", "becomes"), [(True, "MessageLockLostError"), (False, "ok")], ids=["stored", "not"]
+)
+def test_a_settlement_nobody_answers_is_asked_for_again_by_lock_token(
+    bench: Bench, stage: Stage, store: bool, becomes: str
+) -> None:
+    async def work() -> None:
+        await stage.lane.send("a")
+        message = await stage.lane.one()
+        name = stage.set(on="settle", do="never", store=store)
+        # The SDK waits for an outcome for 60 seconds, unless this is changed behind its back.
+        stage.lane.receiver._config.timeout = 0.3
+        found = await outcome(stage.lane.receiver.complete_message(message), becomes)
+        assert (found, stage.lane.counts()["completed"]) == (becomes, 1)
+        assert stage.counted(name) == (1, 1)
+
+    bench.run(work())
+
+
 def test_a_settlement_by_lock_token_is_struck_too(bench: Bench, stage: Stage) -> None:
     async def work() -> None:
         await stage.lane.send("a")

@@ -6,6 +6,7 @@ import asyncio
 import time
 
 import pytest
+from azure.servicebus import ServiceBusMessage
 from azure.servicebus.amqp import AmqpAnnotatedMessage, AmqpMessageProperties
 from azure.servicebus.exceptions import ServiceBusError, ServiceBusServerBusyError
 
@@ -52,6 +53,26 @@ def test_the_sdk_makes_of_a_struck_send(
         bench.endpoint.faults.remove(name)
         await stage.lane.send("next")
         assert stage.stored() == stored + 1
+
+    bench.run(work())
+
+
+@pytest.mark.parametrize(
+    ("action", "fields", "becomes"),
+    [
+        ("never", {}, "OperationTimeoutError"),
+        ("release", {}, HANGS),
+        ("modify", {}, HANGS),
+        ("reject", {"info": None}, HANGS),
+    ],
+)
+def test_a_timeout_of_the_sdk_ends_a_wait_for_no_answer_but_not_for_one_it_cannot_read(
+    bench: Bench, stage: Stage, action: str, fields: dict[str, object], becomes: str
+) -> None:
+    async def work() -> None:
+        stage.set(on="send", do=action, **fields)
+        sending = stage.lane.sender.send_messages(ServiceBusMessage(b"x"), timeout=0.3)
+        assert await outcome(sending, becomes) == becomes
 
     bench.run(work())
 
