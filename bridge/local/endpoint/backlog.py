@@ -8,7 +8,9 @@ from __future__ import annotations
 
 from array import array
 from collections import deque
-from heapq import heappop, heappush
+from collections.abc import Iterator
+from heapq import heappop, heappush, merge, nsmallest
+from itertools import islice
 
 from bridge.local.endpoint.batch import Arrival
 
@@ -17,10 +19,17 @@ class StoredMessage:
     """One message that has been, or is about to be, delivered.
 
     enqueued_at: milliseconds since 1970. failed_deliveries: deliveries that were abandoned or ran
-    out of time. deliveries: all of them.
+    out of time. deliveries: all of them. deferred: it is received by its sequence number only.
     """
 
-    __slots__ = ("data", "deliveries", "enqueued_at", "failed_deliveries", "sequence_number")
+    __slots__ = (
+        "data",
+        "deferred",
+        "deliveries",
+        "enqueued_at",
+        "failed_deliveries",
+        "sequence_number",
+    )
 
     def __init__(self, sequence_number: int, enqueued_at: int, data: bytes) -> None:
         self.sequence_number = sequence_number
@@ -28,6 +37,7 @@ class StoredMessage:
         self.data = data
         self.failed_deliveries = 0
         self.deliveries = 0
+        self.deferred = False
 
     def __lt__(self, other: StoredMessage) -> bool:
         return self.sequence_number < other.sequence_number
@@ -42,6 +52,16 @@ class _Block:
         self.data = data
         self.bounds = bounds
         self.taken = 0
+
+    def message(self, position: int) -> StoredMessage:
+        """A message object of its own for the one at `position`."""
+        start, end = self.bounds[position], self.bounds[len(self.bounds) // 2 + position]
+        return StoredMessage(self.first + position, self.enqueued_at, self.data[start:end])
+
+    def peek(self, first: int) -> Iterator[StoredMessage]:
+        """What has not been taken, from the sequence number `first` on."""
+        for position in range(max(self.taken, first - self.first), len(self.bounds) // 2):
+            yield self.message(position)
 
 
 class Backlog:
@@ -84,6 +104,12 @@ class Backlog:
         """Let a message that has been taken wait again, at its place in the order."""
         heappush(self._returned, message)
 
+    def peek(self, first: int, count: int) -> list[StoredMessage]:
+        """Up to `count` messages from the sequence number `first` on, in order; they stay."""
+        returned = [each for each in self._returned if each.sequence_number >= first]
+        waiting = (message for block in self._blocks for message in block.peek(first))
+        return list(islice(merge(nsmallest(count, returned), waiting), count))
+
     def take(self) -> StoredMessage:
         """Remove and return the first message. Raises IndexError if there is none."""
         if self._returned:
@@ -91,10 +117,8 @@ class Backlog:
         block = self._blocks[0]
         position = block.taken
         block.taken = position + 1
-        count = len(block.bounds) // 2
-        start, end = block.bounds[position], block.bounds[count + position]
-        message = StoredMessage(block.first + position, block.enqueued_at, block.data[start:end])
-        if position + 1 == count:
+        message = block.message(position)
+        if position + 1 == len(block.bounds) // 2:
             self._blocks.popleft()
         self._in_blocks -= 1
         return message

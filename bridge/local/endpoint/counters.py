@@ -25,6 +25,7 @@ class Counters:
     completed: int = 0
     deleted: int = 0
     abandoned: int = 0
+    deferred: int = 0
     released: int = 0
     dead_lettered: int = 0
     lock_expired: int = 0

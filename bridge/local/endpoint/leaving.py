@@ -12,7 +12,7 @@ from bridge.local.endpoint.faults.acting import act
 from bridge.local.endpoint.faults.leaving import StruckDelivery, StruckSettlement
 from bridge.local.endpoint.faults.timers import Timers
 from bridge.local.endpoint.links import Peer, reject
-from bridge.local.endpoint.outcomes import NOT_IMPLEMENTED, Refused
+from bridge.local.endpoint.outcomes import Refused
 from bridge.local.endpoint.queue import Queue
 
 # A receiver is sent no more while this many bytes of its session wait to be written.
@@ -129,7 +129,7 @@ class LeavingLink:
         elif state == pn.PN_REJECTED:
             queue.dead_letter(token, *_reason(delivery))
         elif pn.pn_disposition_is_undeliverable(pn.pn_delivery_remote(delivery)):
-            raise Refused(NOT_IMPLEMENTED, "Deferring a message is not supported here.")
+            queue.defer(token)
         elif pn.pn_disposition_is_failed(pn.pn_delivery_remote(delivery)):
             queue.abandon(token)
         else:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Iterator
 from typing import NamedTuple
 
 from bridge.local.endpoint.backlog import StoredMessage
@@ -51,6 +52,10 @@ class LockTable:
         """Start the duration of the lock again; return the deadline. Raises Refused."""
         message = self.end(token, now)
         return self.add(token, message, now)
+
+    def messages(self) -> Iterator[StoredMessage]:
+        """All that is locked, in no order of importance."""
+        return (lock.message for lock in self._locks.values())
 
     def next_deadline(self) -> float | None:
         """When the first lock ends; None if there is none."""

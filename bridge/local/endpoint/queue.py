@@ -1,11 +1,13 @@
 """One queue: what it stores, whom it delivers to, and what becomes of a delivered message.
 
-Nothing here knows of sockets or AMQP links. A message is in one of two places: in the backlog
-(active) or in the lock table (locked).
+Nothing here knows of sockets or AMQP links. A message is in one of three places: in the backlog
+(active), in the lock table (locked), or put aside (deferred), where only who knows its sequence
+number receives it; back from there it goes there again.
 
     accept -> active -> deliver -> locked -> complete                     -> gone
                 ^                    |----> abandon, lock expired         -> active, or dead letter
                 '--------------------'----> release (not counted)         -> active
+                                     |----> defer                         -> deferred
                                      '----> dead_letter                   -> dead-letter queue
 """
 
@@ -14,6 +16,8 @@ from __future__ import annotations
 import os
 from collections import deque
 from dataclasses import asdict
+from heapq import merge, nsmallest
+from itertools import islice
 from typing import Protocol
 
 from bridge.local.endpoint.backlog import Backlog, StoredMessage
@@ -23,6 +27,7 @@ from bridge.local.endpoint.config import EntityConfig
 from bridge.local.endpoint.intake import Intake
 from bridge.local.endpoint.journal import Journal
 from bridge.local.endpoint.locks import LockTable
+from bridge.local.endpoint.outcomes import MESSAGE_NOT_FOUND, Refused
 from bridge.local.endpoint.render import render, with_properties
 
 
@@ -58,6 +63,7 @@ class Queue(Intake):
         self.dead_letters = dead_letters
         self._backlog = Backlog()
         self._locks = LockTable(config.lock_duration)
+        self._deferred: dict[int, StoredMessage] = {}
         self._line: deque[Consumer] = deque()
 
     @property
@@ -113,6 +119,40 @@ class Queue(Intake):
             self.arm(deadline)
         consumer.deliver(token, render(message, self._clock.milliseconds(deadline)))
 
+    def receive_deferred(self, numbers: list[int], *, locks: bool) -> list[tuple[bytes, bytes]]:
+        """The deferred messages of these sequence numbers: of each its lock token and its bytes.
+
+        Raises Refused, and none is received, unless all are there. locks: or they are deleted.
+        """
+        if missing := [number for number in numbers if number not in self._deferred]:
+            raise Refused(
+                MESSAGE_NOT_FOUND,
+                "Failed to lock one or more specified messages. The message does not exist:"
+                f" {', '.join(map(str, missing))}.",
+            )
+        received = []
+        for message in [self._deferred.pop(number) for number in dict.fromkeys(numbers)]:
+            self.counters.delivered += 1
+            self.counters.redelivered += 1
+            message.deliveries += 1
+            token = os.urandom(16)
+            until = None
+            if locks:
+                deadline = self._locks.add(token, message, self._clock.now())
+                self.arm(deadline)
+                until = self._clock.milliseconds(deadline)
+            else:
+                self.counters.deleted += 1
+            received.append((token, render(message, until)))
+        return received
+
+    def peek(self, first: int, count: int) -> list[bytes]:
+        """Up to `count` messages from a sequence number on, whatever their state; they stay."""
+        aside = (each for each in (*self._locks.messages(), *self._deferred.values()))
+        near = nsmallest(count, (each for each in aside if each.sequence_number >= first))
+        found = islice(merge(near, self._backlog.peek(first, count)), count)
+        return [render(message, None) for message in found]
+
     # Settlement
 
     def check(self, token: bytes) -> None:
@@ -128,8 +168,21 @@ class Queue(Intake):
         """Make the message available again, as if it had not been delivered. Raises Refused."""
         message = self._locks.end(token, self._clock.now())
         self.counters.released += 1
-        self._backlog.put_back(message)
+        self._put_back(message)
         self.dispatch()
+
+    def defer(self, token: bytes) -> None:
+        """Put the message aside, until it is received by its number. Raises Refused."""
+        message = self._locks.end(token, self._clock.now())
+        self.counters.deferred += 1
+        message.deferred = True
+        self._put_back(message)
+
+    def _put_back(self, message: StoredMessage) -> None:
+        if message.deferred:
+            self._deferred[message.sequence_number] = message
+        else:
+            self._backlog.put_back(message)
 
     def abandon(self, token: bytes) -> None:
         """Make the message available again after a failed delivery. Raises Refused."""
@@ -167,7 +220,7 @@ class Queue(Intake):
                 f"Message could not be consumed after {most} delivery attempts.",
             )
         else:
-            self._backlog.put_back(message)
+            self._put_back(message)
 
     def _bury(self, message: StoredMessage, reason: str | None, description: str | None) -> None:
         assert self.dead_letters is not None
@@ -181,6 +234,7 @@ class Queue(Intake):
     def bury(self, message: StoredMessage) -> None:
         """Take a message that comes from the queue this is the dead-letter queue of."""
         message.deliveries = 0
+        message.deferred = False
         self.counters.stored += 1
         self._backlog.put_back(message)
         self.dispatch()
@@ -197,13 +251,17 @@ class Queue(Intake):
         self.dispatch()
         return self._locks.next_deadline()
 
+    def _held(self) -> int:
+        return len(self._backlog) + len(self._locks) + len(self._deferred)
+
     def counts(self) -> dict[str, int]:
         """The counters, and how many messages the queue holds now."""
         held = self.dead_letters
         return asdict(self.counters) | {
             "active": len(self._backlog),
             "locked": len(self._locks),
-            "dead_letter_count": 0 if held is None else len(held._backlog) + len(held._locks),
+            "deferred_now": len(self._deferred),
+            "dead_letter_count": 0 if held is None else held._held(),
             "remembered_ids": len(self._duplicates),
             "waiting_receivers": len(self._line),
         }

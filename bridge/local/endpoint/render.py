@@ -1,7 +1,7 @@
 """The bytes of an outgoing message: the stored ones, with what the service adds for a delivery.
 
 The service adds to the header the count of failed deliveries, and to the message annotations the
-sequence number, the time of arrival and, under a lock, the end of the lock.
+sequence number, the time of arrival, under a lock its end, and the state of a deferred message.
 """
 
 from __future__ import annotations
@@ -14,7 +14,8 @@ from bridge.local.endpoint.backlog import StoredMessage
 _SEQUENCE = b"x-opt-sequence-number"
 _ENQUEUED = b"x-opt-enqueued-time"
 _LOCKED = b"x-opt-locked-until"
-_OURS = (_SEQUENCE, _ENQUEUED, _LOCKED)
+_STATE = b"x-opt-message-state"
+_OURS = (_SEQUENCE, _ENQUEUED, _LOCKED, _STATE)
 
 _UINT = Struct(">I").pack
 
@@ -33,6 +34,7 @@ _PLAIN_HEADER = b"\x00Sp\xc0\x09\x05@@@@p"
 _SEQUENCE_KEY = _symbol(_SEQUENCE) + b"\x81"
 _ENQUEUED_KEY = _symbol(_ENQUEUED) + b"\x83"
 _LOCKED_KEY = _symbol(_LOCKED) + b"\x83"
+_STATE_KEY = _symbol(_STATE)
 _PLAIN_SIZE = 1 + sum(len(key) + 8 for key in (_SEQUENCE_KEY, _ENQUEUED_KEY, _LOCKED_KEY))
 _PLAIN_ANNOTATIONS = b"\x00Sr\xc1" + bytes((_PLAIN_SIZE, 6)) + _SEQUENCE_KEY
 _PLAIN = Struct(
@@ -43,7 +45,12 @@ _PLAIN = Struct(
 def render(message: StoredMessage, locked_until: int | None) -> bytes:
     """`message` as it is sent; `locked_until` in milliseconds since 1970, None if it is deleted."""
     data = message.data
-    if locked_until is not None and data[2] >= wire.PROPERTIES and data[1] == 0x53:
+    if (
+        locked_until is not None
+        and not message.deferred
+        and data[2] >= wire.PROPERTIES
+        and data[1] == 0x53
+    ):
         return (
             _PLAIN(
                 _PLAIN_HEADER,
@@ -84,6 +91,9 @@ def _with_own_sections(message: StoredMessage, locked_until: int | None) -> byte
     ]
     if locked_until is not None:
         annotations.append(_LOCKED_KEY + locked_until.to_bytes(8, "big", signed=True))
+    if message.deferred:
+        # An int; the service's number for the state.
+        annotations.append(_STATE_KEY + b"\x54\x01")
     fields = b"".join(header) + b"p" + _UINT(message.failed_deliveries)
     return b"".join(
         (

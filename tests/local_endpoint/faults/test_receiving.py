@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 import pytest
-from azure.servicebus import ServiceBusReceiveMode
-from azure.servicebus.exceptions import MessageLockLostError, ServiceBusConnectionError
+from azure.servicebus import ServiceBusMessage, ServiceBusReceiveMode
+from azure.servicebus.exceptions import (
+    MessageLockLostError,
+    ServiceBusConnectionError,
+    ServiceBusServerBusyError,
+)
 
-from tests.local_endpoint.conftest import Bench, until
+from bridge.local.endpoint import Endpoint, EntityConfig
+from bridge.local.endpoint.config import TopicConfig
+from tests.local_endpoint.conftest import Bench, connect, until
 from tests.local_endpoint.faults.conftest import HANGS, LOSES_CONNECTIONS, Stage, outcome
 
 pytestmark = LOSES_CONNECTIONS
@@ -197,6 +203,32 @@ def test_a_dead_letter_queue_has_faults_of_its_own(bench: Bench, stage: Stage) -
                 await receiver.complete_message(message)
         assert (stage.counted(name), stage.counted(above)) == ((1, 1), (0, 0))
         assert lane.counts()["dead_letter_count"] == 1
+
+    bench.run(work())
+
+
+def test_topics_and_subscriptions_have_faults_of_their_own(
+    bench: Bench, collect_garbage: None
+) -> None:
+    async def work() -> None:
+        topics = {"t": TopicConfig(subscriptions={"s": EntityConfig()})}
+        async with (
+            Endpoint(topics=topics) as endpoint,
+            connect(endpoint.connection_string) as client,
+            client.get_topic_sender("t") as sender,
+            client.get_subscription_receiver("t", "s") as receiver,
+        ):
+            endpoint.faults.set(name="topic", on="send", do="reject", entity="t")
+            endpoint.faults.set(
+                name="subscription", on="settle", do="reject", entity="t/Subscriptions/s"
+            )
+            with pytest.raises(ServiceBusServerBusyError):
+                await sender.send_messages(ServiceBusMessage(b"x"))
+            await sender.send_messages(ServiceBusMessage(b"x"))
+            (message,) = await receiver.receive_messages(1, max_wait_time=3)
+            with pytest.raises(MessageLockLostError):
+                await receiver.complete_message(message)
+            assert endpoint.faults.done() == {"topic": 1, "subscription": 1}
 
     bench.run(work())
 
