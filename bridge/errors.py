@@ -19,3 +19,7 @@ class DatabaseUnavailable(StagebusError):
 
 class IncompatibleDatabase(StagebusError):
     """The database is there, but its stagebus is not one that this program can work with."""
+
+
+class ResultRefused(StagebusError):
+    """The database does not keep a task's result: it is too large, or no jsonb can hold it."""

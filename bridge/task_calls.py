@@ -1,21 +1,25 @@
-"""A worker's calls of the database: each is repeated until it has been answered."""
+"""A worker's calls of the database: each is repeated until it has been answered.
+
+Numbers of parameters and results keep their value on the way (exact_json).
+"""
 
 from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import LiteralString, NamedTuple
 from uuid import UUID
 
+import psycopg
 from psycopg import AsyncConnection
 from psycopg.rows import TupleRow
-from psycopg.types.json import Jsonb
-from pydantic import JsonValue
+from psycopg.types.json import set_json_loads
 
 from bridge.connection import AWAY, connect
-from bridge.errors import DatabaseUnavailable
+from bridge.errors import DatabaseUnavailable, ResultRefused
+from bridge.exact_json import Json, dumps, loads
 from bridge.logs import EventLog
 
 log = EventLog("stagebus.worker")
@@ -26,6 +30,13 @@ LONGEST_DELAY = 5.0
 
 #: Seconds for which a worker that is told to stop goes on asking for a database that is away.
 STOP_PATIENCE = 3.0
+
+#: SQLSTATEs of a result that is too large, and of one that nests too deep (docs/errors.md).
+REFUSED_RESULT = ("SB117", "SB118")
+
+#: A result of more characters in ASCII is over stagebus.result_limit() in UTF-8, too, and is not
+#: even sent: six characters, `\u00e9`, stand for two bytes at least.
+LONGEST_SENT = 3 * 65_536
 
 
 class Asked(NamedTuple):
@@ -42,8 +53,17 @@ class Answer(NamedTuple):
 
     task_id: str
     verdict: str
-    parameters: dict[str, JsonValue]
+    parameters: dict[str, Json]
     ask_again_after: timedelta
+
+
+class Completed(NamedTuple):
+    """What became of some tasks that were done."""
+
+    completed: int
+    """How many of them are completed by this token."""
+    refused: dict[str, str]
+    """The ids of those whose result cannot be kept, and why; nothing was changed of them."""
 
 
 class TaskCalls:
@@ -81,16 +101,49 @@ class TaskCalls:
         return [Answer(*row) for row in rows]
 
     async def complete_tasks(
-        self, task_ids: Sequence[str], token: UUID, results: Sequence[JsonValue]
-    ) -> int:
-        """How many of the tasks are completed by this token; a result of None is no result."""
-        rows = await self._call(
-            "select task_id, verdict from stagebus.complete_tasks(%s, %s, %s::jsonb[])",
-            list(task_ids),
-            token,
-            [None if result is None else Jsonb(result) for result in results],
-        )
-        return sum(verdict == "completed" for _, verdict in rows)
+        self, task_ids: Sequence[str], token: UUID, results: Sequence[Json]
+    ) -> Completed:
+        """Completes all of them but those whose result is refused; None is no result."""
+        written: dict[str, str | None] = {}
+        refused: dict[str, str] = {}
+        for task_id, result in zip(task_ids, results, strict=True):
+            try:
+                text = None if result is None else dumps(result)
+            except (TypeError, ValueError) as error:
+                refused[task_id] = str(error)
+                continue
+            if text is not None and len(text) > LONGEST_SENT:
+                refused[task_id] = f"too large: {len(text)} characters of JSON"
+            else:
+                written[task_id] = text
+        try:
+            return Completed(await self._complete(written, token), refused)
+        except ResultRefused:
+            # It refused the whole call: each goes alone.
+            completed = 0
+            for task_id, text in written.items():
+                try:
+                    completed += await self._complete({task_id: text}, token)
+                except ResultRefused as error:
+                    refused[task_id] = str(error)
+            return Completed(completed, refused)
+
+    async def _complete(self, results: Mapping[str, str | None], token: UUID) -> int:
+        """How many are completed by this token; raises ResultRefused, and then it is none."""
+        try:
+            rows = await self._call(
+                "select verdict from stagebus.complete_tasks(%s, %s, %s::text[]::jsonb[])",
+                list(results),
+                token,
+                list(results.values()),
+            )
+        except psycopg.Error as error:
+            if isinstance(error, psycopg.DataError) or error.sqlstate in REFUSED_RESULT:
+                # Without the context, which quotes the result.
+                said = (error.diag.message_primary, error.diag.message_detail)
+                raise ResultRefused(": ".join(filter(None, said))) from error
+            raise
+        return sum(verdict == "completed" for (verdict,) in rows)
 
     async def _call(self, query: LiteralString, *arguments: object) -> list[TupleRow]:
         delay = FIRST_DELAY
@@ -99,6 +152,7 @@ class TaskCalls:
             try:
                 if self._connection is None or self._connection.closed:
                     self._connection = await connect(self._database_url, "worker")
+                    set_json_loads(loads, self._connection)
                 cursor = await self._connection.execute(query, arguments)
                 return await cursor.fetchall()
             except (DatabaseUnavailable, *AWAY) as error:

@@ -15,16 +15,17 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
 from typing import NamedTuple
 from uuid import UUID, uuid4
 
 from azure.servicebus import ServiceBusReceivedMessage
 from azure.servicebus.aio import AutoLockRenewer, ServiceBusClient, ServiceBusReceiver
 from azure.servicebus.exceptions import ServiceBusError
-from pydantic import JsonValue, ValidationError
 
-from bridge.contracts import TaskQueueMessage
+from bridge.contracts import TaskQueueMessage, reasons
 from bridge.errors import DatabaseUnavailable
+from bridge.exact_json import Json
 from bridge.logs import EventLog
 from bridge.task_calls import FIRST_DELAY, LONGEST_DELAY, Asked, TaskCalls
 
@@ -36,7 +37,7 @@ MAX_LOCK_RENEWAL = 24 * 3600.0
 #: Seconds within which the broker answers when a message is settled; then the link is given up.
 SETTLE_DEADLINE = 20.0
 
-Parameters = dict[str, JsonValue]
+Parameters = dict[str, Json]
 
 
 class StartedTask(NamedTuple):
@@ -50,7 +51,7 @@ class StartedTask(NamedTuple):
 Messages = dict[Asked, list[ServiceBusReceivedMessage]]
 
 #: Does the work of some tasks and returns a result for each, in order; None for no result.
-Handler = Callable[[Sequence[StartedTask]], Sequence[JsonValue]]
+Handler = Callable[[Sequence[StartedTask]], Sequence[Json]]
 
 
 @dataclass(frozen=True)
@@ -61,6 +62,8 @@ class Totals:
     """Tasks that this worker finished."""
     passed_over: int = 0
     """Messages whose task was not to be run: taken, done, cancelled, stale or ghost."""
+    refused: int = 0
+    """Tasks whose result the database would not keep; their messages were dead-lettered."""
 
 
 class Worker:
@@ -143,10 +146,10 @@ class Worker:
         for message in received:
             try:
                 task = TaskQueueMessage.model_validate_json(b"".join(message.body))
-            except ValidationError:
-                await receiver.dead_letter_message(
-                    message, reason="not a TaskQueueMessage", error_description="see the schema"
-                )
+            except (ValueError, TypeError) as error:
+                # TypeError: the body is no AMQP data section.
+                why = reasons(error)
+                await _dead_letter(receiver, [message], "not a TaskQueueMessage", why)
             else:
                 asked = Asked(task.task_id, task.attempt, task.nonce, task.task_type)
                 readable.setdefault(asked, []).append(message)
@@ -160,27 +163,36 @@ class Worker:
         Returns the messages whose stage is provisional, and the seconds to wait with them.
         """
         rows = await self._calls.start_tasks(list(held), token, self._name)
-        started: list[StartedTask] = []
+        started: dict[Asked, StartedTask] = {}
         waiting: Messages = {}
         pause = timedelta()
         # The rows come in the order of the question.
         for asked, row in zip(held, rows, strict=True):
             if row.verdict == "run":
-                started.append(StartedTask(row.task_id, asked.task_type, row.parameters))
+                started[asked] = StartedTask(row.task_id, asked.task_type, row.parameters)
             elif row.verdict == "wait":
                 waiting[asked] = held[asked]
                 pause = max(pause, row.ask_again_after)
-        completed = 0
+        completed, refused = 0, dict[str, str]()
         if started:
-            results = await asyncio.to_thread(self._handler, started)
-            completed = await self._calls.complete_tasks(
-                [task.task_id for task in started], token, results
+            results = await asyncio.to_thread(self._handler, list(started.values()))
+            completed, refused = await self._calls.complete_tasks(
+                [asked.task_id for asked in started], token, results
             )
+            for task_id, why in refused.items():
+                # Nobody finishes this attempt: it ends with its lease.
+                log.error("task.result_refused", task_id=task_id, error=why)
         self.totals = Totals(
             self.totals.completed + completed,
-            self.totals.passed_over + len(held) - len(waiting) - completed,
+            self.totals.passed_over + len(held) - len(waiting) - completed - len(refused),
+            self.totals.refused + len(refused),
         )
-        seen_through = {asked: held[asked] for asked in held if asked not in waiting}
+        dead = {asked: held[asked] for asked in started if asked.task_id in refused}
+        for asked, messages in dead.items():
+            await _dead_letter(receiver, messages, "result refused", refused[asked.task_id])
+        seen_through = {
+            asked: held[asked] for asked in held if asked not in waiting and asked not in dead
+        }
         await _settle(receiver.complete_message, _all(seen_through))
         return waiting, pause.total_seconds()
 
@@ -195,6 +207,20 @@ class Worker:
 
 def _all(messages: Messages) -> list[ServiceBusReceivedMessage]:
     return [message for repeats in messages.values() for message in repeats]
+
+
+async def _dead_letter(
+    receiver: ServiceBusReceiver,
+    messages: Sequence[ServiceBusReceivedMessage],
+    reason: str,
+    description: str,
+) -> None:
+    """Puts messages where an operator sees them; nobody is sent them again."""
+    log.error("messages.dead_lettered", messages=len(messages), reason=reason, error=description)
+    settle = partial(
+        receiver.dead_letter_message, reason=reason, error_description=description[:1000]
+    )
+    await _settle(settle, messages)
 
 
 async def _settle(

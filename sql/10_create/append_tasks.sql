@@ -38,6 +38,8 @@ begin
             format('They are a JSON %s.', coalesce(jsonb_typeof(v_bad.task), 'null')),
             'Pass one object per task, e.g. jsonb_build_object(''name'', name).');
     end if;
+    perform stagebus.check_nesting(
+        p_tasks, 'the parameters of task %s', number_before => v_stage.task_count);
 
     insert into tasks (job_id, stage, task_index, parameters)
     select p_job_id, p_stage, v_stage.task_count + a.ordinal, a.task
@@ -70,4 +72,4 @@ end;
 $$;
 comment on function stagebus.append_tasks(uuid, integer, jsonb[]) is
     'Adds a task for each object to a filling stage and returns how many the stage now has. '
-    'Locks the stage. Raises SB105, SB106, SB108, SB110, SB111.';
+    'Locks the stage. Raises SB105, SB106, SB108, SB110, SB111, SB118.';

@@ -25,6 +25,7 @@ begin
             format('They are a JSON %s.', coalesce(jsonb_typeof(create_job.parameters), 'null')),
             'Pass an object, e.g. ''{"region": "alps"}''.');
     end if;
+    perform stagebus.check_nesting(array[create_job.parameters], 'the job''s parameters');
     if coalesce(length(create_job.dedupe_key) not between 1 and 512, false) then
         perform stagebus.raise_error(
             'SB116', 'the dedupe key is not usable',
@@ -53,4 +54,4 @@ end;
 $$;
 comment on function stagebus.create_job(text, jsonb, text) is
     'Creates a job and returns its id; a dedupe key that was used before returns that job''s id. '
-    'Makes the week''s partition of tasks where it is missing. Raises SB109, SB115, SB116.';
+    'Makes the week''s partition of tasks where it is missing. Raises SB109, SB115, SB116, SB118.';

@@ -33,4 +33,4 @@ comment on function stagebus.create_stage_tasks_from_array(
     uuid, integer, text, jsonb[], jsonb, boolean, text) is
     'Creates a stage with one task per object; the task''s own keys win over the common '
     'parameters. An empty array makes a stage that completes at once. '
-    'Returns the stage''s summary. Raises SB101 to SB111, SB114.';
+    'Returns the stage''s summary. Raises SB101 to SB111, SB114, SB118.';

@@ -16,9 +16,9 @@ as $$
 declare
     v_cursor  pg_catalog.refcursor;
     v_row     record;
-    v_columns integer;
+    v_columns bigint;
     v_task    pg_catalog.jsonb;
-    v_chunk   pg_catalog.jsonb[] := '{}';
+    v_chunk   pg_catalog.jsonb[] := array[]::pg_catalog.jsonb[];
     v_fetched integer;
 begin
     if p_query is null then
@@ -57,7 +57,7 @@ begin
             end loop;
             perform stagebus.append_tasks(p_job_id, p_stage, v_chunk);
             exit when v_fetched operator(pg_catalog.<) 10000;
-            v_chunk := '{}';
+            v_chunk := array[]::pg_catalog.jsonb[];
         end loop;
     end if;
     close v_cursor;
@@ -72,4 +72,4 @@ comment on function stagebus.create_stage_tasks_from_query(
     uuid, integer, text, text, jsonb, boolean, text) is
     'Creates a stage with one task per row of p_query, which runs with the caller''s rights and '
     'returns one jsonb column of objects. No row makes a stage that completes at once. '
-    'Returns the stage''s summary. Raises SB101 to SB112, SB114, and what the query raises.';
+    'Returns the stage''s summary. Raises SB101 to SB112, SB114, SB118, and what the query raises.';

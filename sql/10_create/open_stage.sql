@@ -25,6 +25,8 @@ begin
             format('They are a JSON %s.', coalesce(jsonb_typeof(open_stage.parameters), 'null')),
             'Pass an object, e.g. ''{"resolution": 5}'', or leave them out.');
     end if;
+    perform stagebus.check_nesting(
+        array[open_stage.parameters], 'the stage''s common parameters');
 
     select j.state into v_job_state from jobs as j where j.job_id = p_job_id for no key update;
     if not found then
@@ -86,4 +88,4 @@ end;
 $$;
 comment on function stagebus.open_stage(uuid, integer, text, jsonb) is
     'Opens a stage for append_tasks and seal_stage. Locks the job. '
-    'Raises SB101, SB102, SB103, SB104, SB107, SB109.';
+    'Raises SB101, SB102, SB103, SB104, SB107, SB109, SB118.';

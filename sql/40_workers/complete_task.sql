@@ -12,4 +12,4 @@ as $$
     from stagebus.complete_tasks(array[p_task_id], p_token, array[complete_task.result]) as c;
 $$;
 comment on function stagebus.complete_task(text, uuid, jsonb) is
-    'complete_tasks for one task: returns its verdict.';
+    'complete_tasks for one task: returns its verdict. Raises SB115, SB117, SB118.';

@@ -22,6 +22,7 @@ begin
             'It takes one result for each task id, or none at all.',
             'Pass null for a task without a result.');
     end if;
+    perform stagebus.check_results(p_task_ids, results);
 
     perform stagebus.lock_tasks(p_task_ids);
 
@@ -69,4 +70,5 @@ comment on function stagebus.complete_tasks(text[], uuid, jsonb[]) is
     'A row per task id, in order. Verdicts: completed (by this token, now or before), taken '
     '(another worker has it), done, cancelled, stale (the attempt is over), ghost. Only '
     'completed counts; nothing else changes anything. Locks tasks, slots, groups, stages, each '
-    'in key order; call it once per transaction. Raises SB115, SB116.';
+    'in key order; call it once per transaction. One result that is refused refuses the call. '
+    'Raises SB115 to SB118.';

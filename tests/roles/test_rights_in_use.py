@@ -12,6 +12,8 @@ from tests.roles.test_matrix import MAY_EXECUTE, ROLES
 INTERNAL = {
     "announce_stage_end",
     "check_message_size",
+    "check_nesting",
+    "check_results",
     "clock",
     "count_ended_tasks",
     "digits_up_to",
@@ -27,6 +29,7 @@ INTERNAL = {
     "new_job_id",
     "parse_task_ids",
     "require_read_committed",
+    "result_limit",
     "slot_of",
     "task_id",
 }

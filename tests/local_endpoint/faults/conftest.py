@@ -29,7 +29,7 @@ LOSES_CONNECTIONS = [
 ]
 
 _KINDS = {
-    "plain": (EntityConfig(), 90),
+    "plain": (EntityConfig(), 110),
     "short": (EntityConfig(lock_duration=1.0), 7),
 }
 
