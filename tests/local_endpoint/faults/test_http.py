@@ -11,6 +11,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -226,7 +227,11 @@ def test_an_endpoint_ends_with_the_process_that_started_it() -> None:
         os.kill(pid, 0)
         parent.send_signal(signal.SIGKILL)
         parent.wait(10)
-        eventually(lambda: not is_running(pid))
+        try:
+            eventually(lambda: not is_running(pid))
+        finally:
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
 
 
 def is_running(pid: int) -> bool:
