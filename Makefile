@@ -63,6 +63,7 @@ format: $(READY) ## let ruff put the Python in order
 
 bench: $(READY) ## what is claimed about speed, measured: see benchmarks/README.md
 	@$(BIN)/python -m benchmarks.create
+	@$(BIN)/python -m benchmarks.endpoint
 
 lock: $(READY) ## renew requirements.lock and requirements-build.lock
 	@$(BIN)/pip-compile --quiet --upgrade --generate-hashes --allow-unsafe --no-emit-index-url \
