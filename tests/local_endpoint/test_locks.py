@@ -158,6 +158,6 @@ def test_a_lock_outlives_its_receiver_and_can_be_settled_by_token(bench: Bench, 
 def test_an_unknown_management_operation_is_refused(bench: Bench, lane: Lane) -> None:
     async def work() -> None:
         with pytest.raises(ServiceBusError, match="not supported"):
-            await lane.receiver.receive_deferred_messages([1])
+            await lane.sender.cancel_scheduled_messages([1])
 
     bench.run(work())

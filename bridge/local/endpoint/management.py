@@ -52,7 +52,8 @@ def answer(queue: Queue, request: Request) -> Reply:
         return operation(queue, request.body)
     except Refused as refused:
         status = _STATUS.get(refused.condition, 500)
-        return Reply(status, refused.description, refused.condition)
+        description, _ = refused.traced()
+        return Reply(status, description, refused.condition)
 
 
 def _renew_lock(queue: Queue, body: Mapping[object, object]) -> Reply:
