@@ -34,7 +34,7 @@ demo: $(READY) ## the main job end to end on real data: MIN_POPULATION=15000
 	@$(BIN)/stagebus demo --min-population $(MIN_POPULATION)
 
 test: $(READY) ## the tests: PG=18, ARGS="-k name"
-	@STAGEBUS_TEST_PG=$(PG) $(BIN)/python -m pytest -n 2 --dist worksteal $(ARGS)
+	@STAGEBUS_TEST_PG=$(PG) $(BIN)/python -m pytest -n 3 --dist worksteal $(ARGS)
 
 lint: $(READY) ## ruff, mypy, layers, style of sql/, squawk, plpgsql_check
 	@$(BIN)/ruff check .
