@@ -286,6 +286,36 @@ def test_a_worker_that_waits_for_a_provisional_stage_can_be_stopped(
     assert client.task_states(published.job_id) == {"queued": 4}
 
 
+def test_a_settlement_that_nobody_answers_costs_the_link_and_no_task(
+    client: Client,
+    bridge_url: str,
+    worker_url: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    # The SDK alone would wait for a minute.
+    monkeypatch.setattr("bridge.worker.SETTLE_DEADLINE", 0.5)
+    ledger = Ledger()
+    with run_endpoint(["mute"], arguments=["--lock-duration", str(SHORT_LOCK)]) as endpoint:
+        queue = Queue(endpoint, "mute")
+        client.set_destination("tasks", entity=queue.name)
+        job_id = create_stage(client, 20)
+        given = Settings(
+            database_url=bridge_url, servicebus_connection_string=queue.connection_string, poll=0.2
+        )
+        endpoint.faults.set(name="mute", on="settle", do="never", store=False, entity="mute")
+        worker = Worker(worker_url, queue.connection_string, ledger, queue=queue.name)
+
+        async def scenario() -> None:
+            async with running(given), working(worker):
+                await becomes(lambda: ended(client, job_id))
+                await becomes(lambda: queue.counts["stored"] == 20 and is_empty(queue))
+
+        asyncio.run(scenario())
+        assert endpoint.faults.list()[0]["done"] == 1
+    assert sorted(ledger.done.values()) == [1] * 20
+    assert worker.totals.completed == 20
+
+
 @pytest.mark.parametrize("swept", [False, True], ids=["taken over", "swept"])
 def test_the_tasks_of_a_killed_worker_are_completed_by_another(
     client: Client,
