@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from bridge.replay import code_files, code_script
+from bridge.migrate import code_files, code_script
 from tests.client import Client
 from tests.migrations.dump import schema_dump, server_version
 

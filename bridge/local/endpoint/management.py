@@ -52,8 +52,7 @@ def answer(queue: Queue, request: Request) -> Reply:
         return operation(queue, request.body)
     except Refused as refused:
         status = _STATUS.get(refused.condition, 500)
-        description, _ = refused.traced()
-        return Reply(status, description, refused.condition)
+        return Reply(status, refused.description, refused.condition)
 
 
 def _renew_lock(queue: Queue, body: Mapping[object, object]) -> Reply:
