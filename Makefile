@@ -33,7 +33,7 @@ $(READY): requirements.lock requirements-build.lock pyproject.toml
 demo: $(READY) ## the main job end to end on real data: MIN_POPULATION=15000
 	@$(BIN)/stagebus demo --min-population $(MIN_POPULATION)
 
-test: $(READY) ## the tests: PG=18, ARGS="-k name"
+test: $(READY) ## the tests: PG=18 or 16, ARGS="-k name"
 	@STAGEBUS_TEST_PG=$(PG) $(BIN)/python -m pytest -n 3 --dist worksteal $(ARGS)
 
 lint: $(READY) ## ruff, mypy, layers, style of sql/, squawk, plpgsql_check

@@ -15,10 +15,9 @@ import click
 import psycopg
 
 from bridge import logs
-from bridge import migrate as migration
-from bridge import uninstall as uninstallation
 from bridge.console_commands import status, wait
 from bridge.errors import StagebusError
+from bridge.migrate_commands import migrate, uninstall
 from bridge.options import database_url_option
 from bridge.relay import Relay
 from bridge.settings import Settings
@@ -51,72 +50,6 @@ def main() -> None:
     Every option can be given in the environment: --database-url as STAGEBUS_DATABASE_URL, and so
     on.
     """
-
-
-@main.command()
-@database_url_option
-@click.option("--rollback", metavar="ID", help="Roll back migration ID and all that follow it.")
-@click.option("--check", is_flag=True, help="Only say whether database and checkout agree.")
-@click.option("--dump-sql", is_flag=True, help="Print what would run, run nothing.")
-@click.option(
-    "--search-path/--no-search-path",
-    default=True,
-    help="Append stagebus to the database's search_path, so that `select create_job(…)` works.",
-)
-def migrate(
-    database_url: str, rollback: str | None, check: bool, dump_sql: bool, search_path: bool
-) -> None:
-    """Bring a database to the state of this version: tables, roles, functions.
-
-    Safe to run again, and at the same time as others. Needs a role that may create roles and
-    schemas.
-    """
-    if sum((rollback is not None, check, dump_sql)) > 1:
-        raise click.UsageError("--rollback, --check and --dump-sql exclude each other")
-    if check:
-        found = migration.status(database_url)
-        for name in found.pending:
-            click.echo(f"pending: {name}")
-        for name in found.unknown:
-            click.echo(f"applied, but not in this version: {name}")
-        if not found.digest_agrees:
-            click.echo("the functions in the database are not those of this version")
-        if not found.agrees:
-            raise click.ClickException("database and version differ: stagebus migrate")
-        click.echo("database and version agree")
-    elif dump_sql:
-        click.echo(migration.script(database_url))
-    elif rollback is not None:
-        for name in migration.rollback(database_url, rollback):
-            click.echo(f"rolled back {name}")
-        click.echo("the functions were dropped; stagebus migrate brings them back")
-    else:
-        for name in migration.migrate(database_url, set_search_path=search_path):
-            click.echo(f"applied {name}")
-        click.echo(f"replayed sql/ ({migration.code_digest()[:12]})")
-
-
-@main.command()
-@database_url_option
-@click.option("--yes", is_flag=True, help="Do not ask.")
-@click.option("--force", is_flag=True, help="Also while jobs have not ended or a bridge publishes.")
-@click.option("--dry-run", is_flag=True, help="Only say what there is.")
-def uninstall(database_url: str, yes: bool, force: bool, dry_run: bool) -> None:
-    """Take stagebus out of a database: tables with all jobs, functions, settings.
-
-    The roles go when no other database of the cluster uses them. There is no way back.
-    """
-    contents = uninstallation.survey(database_url)
-    found = "the database has no tables of stagebus" if contents is None else str(contents)
-    click.echo(found)
-    if dry_run:
-        return
-    if contents is not None and not yes:
-        typed = click.prompt("all of it will be gone; type the database's name")
-        if typed != contents.database:
-            raise click.ClickException("that is not its name; nothing was changed")
-    for line in uninstallation.uninstall(database_url, force=force):
-        click.echo(line)
 
 
 def _setting(
@@ -318,6 +251,8 @@ def demo(min_population: str, kill_bridge: bool, build: Path) -> None:
         raise click.ClickException("the demo's figures are not as they must be")
 
 
+main.add_command(migrate)
+main.add_command(uninstall)
 main.add_command(status)
 main.add_command(wait)
 

@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 import hashlib
-import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlencode
 
 import psycopg
 import yoyo
-from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict
 from yoyo.exceptions import LockTimeout
 
+from bridge import rights, search_path
 from bridge.errors import MigrationError
+from bridge.replay import code_digest, code_script, directory, replay_code
 
 #: Two migrations of one database at a time would meet on yoyo's tables; this lock ends with its
 #: session, so that a killed run leaves nothing behind.
@@ -26,52 +25,8 @@ ADVISORY_LOCK = int.from_bytes(hashlib.sha256(b"stagebus migrate").digest()[:7],
 #: How long to wait for a lock on a table, a view or a function: others queue behind who waits.
 LOCK_TIMEOUT = "10s"
 
-#: The folder of sql/ that grants rights on what the folders before it made.
-GRANTS = "90_roles"
-
-_FUNCTIONS = """
-select p.oid::bigint, p.xmin::text,
-    format('%I.%I(%s)', 'stagebus', p.proname, pg_get_function_identity_arguments(p.oid))
-from pg_proc as p
-where p.pronamespace = to_regnamespace('stagebus')
-"""
-
-_VIEWS = """
-select c.relname from pg_class as c
-where c.relnamespace = to_regnamespace('stagebus') and c.relkind = 'v'
-"""
-
 #: How long another process may hold yoyo's own lock, in seconds.
 YOYO_LOCK_TIMEOUT = 60
-
-
-def _directory(name: str) -> Path:
-    """The folder `sql` or `migrations`: in the installed package, or beside it in a checkout."""
-    here = Path(__file__).resolve().parent
-    for candidate in (here / name, here.parent / name):
-        if candidate.is_dir():
-            return candidate
-    raise MigrationError(f"the folder {name} is missing from this installation")
-
-
-def code_files() -> list[Path]:
-    """The files of sql/ in the order in which they are replayed."""
-    return sorted(_directory("sql").glob("[0-9]*/*.sql"))
-
-
-def code_script(wanted: Callable[[Path], bool] = lambda path: True) -> str:
-    """All of sql/, or the wanted files of it, as one script."""
-    root = _directory("sql")
-    return "\n".join(
-        f"-- sql/{path.relative_to(root).as_posix()}\n{path.read_text('utf-8')}"
-        for path in code_files()
-        if wanted(path)
-    )
-
-
-def code_digest() -> str:
-    """SHA-256 of sql/ in hexadecimal: what `--check` and `doctor` compare with the database."""
-    return hashlib.sha256(code_script().encode()).hexdigest()
 
 
 @dataclass(frozen=True)
@@ -90,53 +45,18 @@ class Status:
         return not self.pending and not self.unknown and self.digest_agrees
 
 
-def replay_code(connection: Any) -> None:
-    """Replays sql/ and stamps its digest, in the caller's transaction.
-
-    Functions and views that are not in sql/ any more go, old signatures included. Raises
-    MigrationError when something that is not ours is built on one of them.
-    """
-    cursor = connection.cursor()
-    before = set(cursor.execute(_FUNCTIONS).fetchall())
-    cursor.execute(code_script(lambda path: path.parent.name < GRANTS))
-    # A function that was replaced has a new row, with another xmin.
-    stale = [f"function {row[2]}" for row in before & set(cursor.execute(_FUNCTIONS).fetchall())]
-    views = set(re.findall(r"create or replace view stagebus\.(\w+)", code_script()))
-    for (name,) in cursor.execute(_VIEWS).fetchall():
-        if name not in views:
-            stale.append(f"view stagebus.{name}")
-    for each in sorted(stale):
-        try:
-            cursor.execute(f"drop {each}")
-        except psycopg.errors.DependentObjectsStillExist as error:
-            raise MigrationError(
-                f"{each} is no longer part of stagebus, but something is built on it:"
-                f" {error.diag.message_detail}; drop that first"
-            ) from error
-    cursor.execute(code_script(lambda path: path.parent.name >= GRANTS))
-    cursor.execute(
-        "insert into stagebus_data.installed_code (digest) values (%s)"
-        " on conflict (only_row) do update set"
-        " digest = excluded.digest, replayed_at = clock_timestamp()",
-        (code_digest(),),
-    )
-    cursor.execute(
-        "select stagebus.ensure_partition(stagebus.clock()),"
-        " stagebus.ensure_partition(stagebus.clock() + interval '7 days')"
-    )
-    cursor.execute("reset role")
-    cursor.close()
-
-
 def migrate(database_url: str, *, set_search_path: bool = True) -> list[str]:
-    """Applies what is pending, replays sql/, and returns the ids of the applied migrations."""
-    with _locked(database_url) as (connection, backend, migrations):
+    """Applies what is pending, replays sql/, and returns the ids of the applied migrations.
+
+    Raises MigrationError, with the way out, when a right is missing or a lock is not to be had.
+    """
+    with _locked(database_url, before=rights.require) as (connection, backend, migrations):
         pending = backend.to_apply(migrations)
         backend.apply_migrations_only(pending)
         with connection.transaction():
             replay_code(connection)
             if set_search_path:
-                _append_to_search_path(connection)
+                search_path.append(connection)
         return [migration.id for migration in pending]
 
 
@@ -185,7 +105,7 @@ def status(database_url: str) -> Status:
 def script(database_url: str) -> str:
     """The SQL that `migrate` would run now."""
     pending = status(database_url).pending
-    folder = _directory("migrations")
+    folder = directory("migrations")
     parts = [
         f"begin;\n-- migrations/{name}.sql\n{(folder / f'{name}.sql').read_text('utf-8')}commit;\n"
         for name in pending
@@ -204,22 +124,30 @@ def migration_ids() -> list[str]:
 
 
 def _read_migrations() -> Any:
-    return yoyo.read_migrations(str(_directory("migrations")))
+    return yoyo.read_migrations(str(directory("migrations")))
 
 
 @contextmanager
-def _locked(database_url: str) -> Iterator[tuple[psycopg.Connection[Any], Any, Any]]:
+def _locked(
+    database_url: str, before: Callable[[psycopg.Connection[Any]], None] = lambda connection: None
+) -> Iterator[tuple[psycopg.Connection[Any], Any, Any]]:
     with psycopg.connect(database_url, autocommit=True) as connection:
         connection.execute("select pg_advisory_lock(%s)", (ADVISORY_LOCK,))
+        before(connection)
         connection.execute(f"set lock_timeout = '{LOCK_TIMEOUT}'")
         backend = yoyo.get_backend(_yoyo_url(database_url))
         try:
             with backend.lock(YOYO_LOCK_TIMEOUT):
                 yield connection, backend, _read_migrations()
-        except psycopg.errors.LockNotAvailable as error:
+        except (psycopg.errors.LockNotAvailable, psycopg.errors.DeadlockDetected) as error:
             raise MigrationError(
                 f"another session uses what is to be changed and did not let go within"
                 f" {LOCK_TIMEOUT}: run it again, when no long transaction is open"
+            ) from error
+        except psycopg.errors.InsufficientPrivilege as error:
+            raise MigrationError(
+                f"{error.diag.message_primary}: run it as the role that migrated this database"
+                " before, or as a superuser"
             ) from error
         except LockTimeout as error:
             raise MigrationError(
@@ -240,26 +168,3 @@ def _yoyo_url(database_url: str) -> str:
         login += ":" + quote(password, safe="")
     query = urlencode(parts, quote_via=quote)
     return f"postgresql+psycopg://{login}{'@' if login else ''}/{database}?{query}"
-
-
-def _append_to_search_path(connection: psycopg.Connection[Any]) -> None:
-    """Makes `select create_job(…)` work as typed, in sessions that begin from now on.
-
-    stagebus comes last, so that nobody's own table is hidden.
-    """
-    row = connection.execute(
-        "select split_part(setting, '=', 2)"
-        " from pg_db_role_setting, unnest(setconfig) as setting"
-        " where setdatabase = (select oid from pg_database where datname = current_database())"
-        " and setrole = 0 and setting like 'search_path=%'"
-    ).fetchone()
-    path = '"$user", public' if row is None else str(row[0])
-    if "stagebus" in [name.strip(' "') for name in path.split(",")]:
-        return
-    database = connection.info.dbname
-    connection.execute(
-        sql.SQL("alter database {} set search_path = {}, stagebus").format(
-            sql.Identifier(database),
-            sql.SQL(path),
-        )
-    )

@@ -36,11 +36,14 @@ create table if not exists stagebus_data.task_types (
     constraint max_attempts_is_1_to_1000 check (max_attempts between 1 and 1000)
 );
 
--- One row: the digest of sql/ that was replayed last, and the API the bridges check.
+-- One row: the digest of sql/ that was replayed last, and the database's search_path: what was
+-- found (null: none) and what was set instead, so that `uninstall` can restore it.
 create table if not exists stagebus_data.installed_code (
-    only_row     boolean     not null primary key default true,
-    digest       text        not null,
-    replayed_at  timestamptz not null default clock_timestamp(),
+    only_row           boolean     not null primary key default true,
+    digest             text        not null,
+    replayed_at        timestamptz not null default clock_timestamp(),
+    search_path_found  text,
+    search_path_set    text,
     constraint there_is_one_row check (only_row)
 );
 

@@ -2,6 +2,6 @@
 
 from yoyo import step
 
-from bridge.migrate import replay_code
+from bridge.replay import replay_code
 
 step(replay_code)

@@ -1,7 +1,8 @@
 """One PostgreSQL server for all tests, and for each test a fresh, migrated database of it.
 
-The server comes from the wheel (STAGEBUS_TEST_PG names its major version), or it is the one that
-STAGEBUS_TEST_DATABASE_URL names, as a superuser. The databases are clones of one template.
+The server comes from the wheel, or from Debian's packages (STAGEBUS_TEST_PG names its major
+version), or it is the one that STAGEBUS_TEST_DATABASE_URL names, as a superuser. The databases are
+clones of one template.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -21,12 +23,12 @@ import pytest
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from pytest_postgresql import factories
 
-from bridge.local.postgres import LocalPostgres
+from bridge.local.postgres import LocalPostgres, PostgresError, server_binaries
 from bridge.migrate import migrate
 from tests.client import Client
 
-#: The major version of the wheel's server.
-VERSION = int(os.environ.get("STAGEBUS_TEST_PG", "18"))
+#: A server to test on, instead of one of our own.
+GIVEN = os.environ.get("STAGEBUS_TEST_DATABASE_URL")
 
 #: A server that a power cut may break, and that is the faster for it.
 SETTINGS = {
@@ -43,18 +45,38 @@ MEMORY = Path("/dev/shm")
 ENOUGH_MEMORY = 2 * 1024**3
 
 
+@cache
+def version() -> int:
+    """The major version that is tested."""
+    if GIVEN:
+        with psycopg.connect(GIVEN) as connection:
+            return connection.info.server_version // 10000
+    return int(os.environ.get("STAGEBUS_TEST_PG", "18"))
+
+
 @contextmanager
 def new_postgres() -> Iterator[LocalPostgres]:
     """A server without any database of ours, in memory where there is enough; gone afterwards."""
     in_memory = MEMORY.is_dir() and shutil.disk_usage(MEMORY).free > ENOUGH_MEMORY
     folder = tempfile.mkdtemp(prefix="stagebus-test-", dir=MEMORY if in_memory else None)
-    postgres = LocalPostgres(Path(folder), version=VERSION, port=0, settings=SETTINGS)
+    postgres = LocalPostgres(Path(folder), version=version(), port=0, settings=SETTINGS)
     try:
         postgres.start()
         yield postgres
     finally:
         postgres.stop(signal.SIGQUIT)
         shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextmanager
+def another_postgres() -> Iterator[LocalPostgres]:
+    """One beside the server of all tests, of the same version; skips where there is none."""
+    try:
+        server_binaries(version())
+    except PostgresError as error:
+        pytest.skip(f"wants a server of its own: {error}")
+    with new_postgres() as postgres:
+        yield postgres
 
 
 @dataclass(frozen=True)
@@ -83,9 +105,8 @@ class Server:
 @pytest.fixture(scope="session")
 def server() -> Iterator[Server]:
     """The server of all tests."""
-    given = os.environ.get("STAGEBUS_TEST_DATABASE_URL")
-    if given:
-        parts = conninfo_to_dict(given)
+    if GIVEN:
+        parts = conninfo_to_dict(GIVEN)
         yield Server(
             host=str(parts.get("host") or "127.0.0.1"),
             port=int(parts.get("port") or 5432),

@@ -1,6 +1,10 @@
-"""The rules of sql/'s style that a machine can check: `python -m tests.sql_style`, part of lint.
+"""The rules of style for SQL that a machine can check: `python -m tests.sql_style`, part of lint.
 
-Each rule is a function from a file's path and text to what is wrong with it.
+Each rule is a function from a file's path and text to what is wrong with it. Grants line by line,
+the codes of errors, and that functions in the database are those of sql/ are tests of their own.
+What nobody but a reader checks: names of CTEs, several short statements before one clever one, the
+order of locks, that sweeps take a limit, that one function alone makes a change of state, that no
+`count(*)` decides.
 """
 
 from __future__ import annotations
@@ -32,6 +36,22 @@ KEYWORDS = re.compile(
     r"DECLARE|LOOP|FUNCTION|VIEW|GRANT|REVOKE|AND|OR|NOT|NULL|WITH|JOIN|ORDER|GROUP|LIMIT)\b"
 )
 
+CLOCKS = re.compile(
+    r"\b(?:now|clock_timestamp|statement_timestamp|transaction_timestamp|timeofday)\s*\(\)"
+    r"|\b(?:current_timestamp|current_time|current_date|localtimestamp|localtime)\b"
+)
+
+#: The attributes of a function, by their place.
+ATTRIBUTES = (
+    {"language"},
+    {"immutable", "stable", "volatile"},
+    {"strict"},
+    {"parallel"},
+    {"rows"},
+    {"security"},
+    {"set"},
+)
+
 Problem = str
 Rule = Callable[[Path, str], Iterator[Problem]]
 
@@ -42,6 +62,10 @@ def lines_fit(_: Path, text: str) -> Iterator[Problem]:
             yield f"line {number} has {len(line)} columns; the limit is 100"
         if "\t" in line or line != line.rstrip():
             yield f"line {number} has a tab or ends in a space"
+
+
+def lines_are_indented_by_fours(_: Path, text: str) -> Iterator[Problem]:
+    for number, line in enumerate(text.splitlines(), 1):
         indent = len(line) - len(line.lstrip(" "))
         if indent % 4:
             yield f"line {number} is indented by {indent} spaces, not by a multiple of 4"
@@ -87,18 +111,75 @@ def functions_are_whole(_: Path, text: str) -> Iterator[Problem]:
                 yield f"{short}: the variable `{line.strip()}` has no prefix v_"
 
 
+def attributes_are_in_order(_: Path, text: str) -> Iterator[Problem]:
+    for name, _parameters, head, _body in FUNCTION.findall(text):
+        places = [
+            place
+            for line in head.splitlines()
+            for place, words in enumerate(ATTRIBUTES)
+            if line.split(" ", 1)[0] in words
+        ]
+        if places != sorted(places):
+            yield f"{name}: language, volatility, strict, parallel, rows, security, set go so"
+
+
+def parameters_have_a_line_each(_: Path, text: str) -> Iterator[Problem]:
+    for name, parameters, _head, _body in FUNCTION.findall(text):
+        if any("," in line.rstrip(",") for line in _code(parameters).splitlines()):
+            yield f"{name} has several parameters on one line"
+
+
+def time_has_one_source(path: Path, text: str) -> Iterator[Problem]:
+    """Else a test that sets the time would set only some of it."""
+    for match in CLOCKS.findall(_code(text)):
+        if path.stem != "clock":
+            yield f"{match} is not stagebus.clock()"
+
+
+def a_state_follows_from_the_state_before(_: Path, text: str) -> Iterator[Problem]:
+    for statement in re.findall(r"\bupdate\s[^;]*", re.sub(r"--[^\n]*", "", text)):
+        changes, _where, condition = statement.partition("where ")
+        if re.search(r"\bstate\s*=", changes) and not re.search(r"\bstate\b", condition):
+            yield f"the state before does not matter to `{' '.join(statement.split())[:60]}…`"
+
+
+def nothing_is_an_enum_or_a_trigger(_: Path, text: str) -> Iterator[Problem]:
+    for match in re.findall(r"\bas enum\b|\bcreate (?:or replace )?trigger\b", _code(text)):
+        yield f"`{match}`: states are text with a check; nothing happens by trigger"
+
+
+def checks_have_names(_: Path, text: str) -> Iterator[Problem]:
+    code = _code(text)
+    for match in re.finditer(r"\bcheck\s*\(", code):
+        if not re.search(r"\bconstraint \w+\s+$", code[: match.start()]):
+            line = code.count("\n", 0, match.start()) + 1
+            yield f"line {line}: a check has a sentence for a name: `constraint … check (…)`"
+
+
 def names_of_errors_are_known(_: Path, text: str) -> Iterator[Problem]:
     for match in re.findall(r"'(SB[^']*)'", text):
         if not re.fullmatch(r"SB\d{3}", match):
             yield f"{match} is not a code of class SB with three digits"
 
 
+#: For both folders.
 RULES: tuple[Rule, ...] = (
     lines_fit,
     keywords_are_lower_case,
     intent_comes_first,
+    nothing_is_an_enum_or_a_trigger,
+    checks_have_names,
+)
+
+#: For sql/ alone: a migration holds no functions, aligns its columns, and may ask for the time.
+CODE_RULES: tuple[Rule, ...] = (
+    lines_are_indented_by_fours,
     file_is_named_for_its_function,
     functions_are_whole,
+    attributes_are_in_order,
+    parameters_have_a_line_each,
+    time_has_one_source,
+    a_state_follows_from_the_state_before,
     names_of_errors_are_known,
 )
 
@@ -106,13 +187,23 @@ RULES: tuple[Rule, ...] = (
 def problems(path: Path) -> Iterator[Problem]:
     """What is wrong with one file."""
     text = path.read_text("utf-8")
-    for rule in RULES:
+    for rule in rules_for(path):
         for problem in rule(path, text):
             yield f"{path.relative_to(ROOT).as_posix()}: {problem}"
 
 
+def rules_for(path: Path) -> tuple[Rule, ...]:
+    """A file of migrations/ has fewer rules than one of sql/; a rollback needs no intent."""
+    if (ROOT / "sql") in path.parents:
+        return (*RULES, *CODE_RULES)
+    if path.name.endswith(".rollback.sql"):
+        return tuple(rule for rule in RULES if rule is not intent_comes_first)
+    return RULES
+
+
 def main() -> int:
-    files = sorted((ROOT / "sql").glob("*/*.sql"))
+    """1 when there are problems; the lines go to standard output."""
+    files = sorted([*(ROOT / "sql").glob("*/*.sql"), *(ROOT / "migrations").glob("*.sql")])
     found = [problem for path in files for problem in problems(path)]
     for problem in found:
         print(problem)

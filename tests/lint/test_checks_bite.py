@@ -11,7 +11,7 @@ import psycopg
 import pytest
 
 from tests.plpgsql_check import findings
-from tests.sql_style import RULES
+from tests.sql_style import problems, rules_for
 
 ROOT = Path(__file__).resolve().parents[2]
 BIN = Path(sys.executable).parent
@@ -20,7 +20,7 @@ GOOD = ROOT / "sql/30_settle/finish_batch.sql"
 
 def broken_rules(path: Path, text: str) -> set[str]:
     """The names of the rules of sql/'s style that the text breaks."""
-    return {rule.__name__ for rule in RULES if list(rule(path, text))}
+    return {rule.__name__ for rule in rules_for(path) if list(rule(path, text))}
 
 
 def test_a_file_of_ours_breaks_no_rule() -> None:
@@ -30,7 +30,7 @@ def test_a_file_of_ours_breaks_no_rule() -> None:
 @pytest.mark.parametrize(
     ("before", "after", "rule"),
     [
-        ("    update batches", "   update batches", "lines_fit"),
+        ("    update batches", "   update batches", "lines_are_indented_by_fours"),
         ("    update batches", "    update batches" + " " * 100, "lines_fit"),
         ("update batches", "UPDATE batches", "keywords_are_lower_case"),
         ("finish_batch(", "end_batch(", "file_is_named_for_its_function"),
@@ -39,12 +39,35 @@ def test_a_file_of_ours_breaks_no_rule() -> None:
         ("    where ", "    and others when others then ", "functions_are_whole"),
         ("    p_batch_id uuid", "    batch_id uuid", "functions_are_whole"),
         ("begin\n", "begin\n    execute 'select 1';\n", "functions_are_whole"),
+        ("    v_now timestamptz", "    now timestamptz", "functions_are_whole"),
+        ("security definer\n", "security definer\nstable\n", "attributes_are_in_order"),
+        ("uuid,\n    p_batch_id", "uuid, p_batch_id", "parameters_have_a_line_each"),
+        ("stagebus.clock()", "clock_timestamp()", "time_has_one_source"),
+        (
+            "        and b.state = 'publishing' and b.claim",
+            "        and b.claim",
+            "a_state_follows_from_the_state_before",
+        ),
+        (
+            "-- All of",
+            "create type s as enum ('a');\n-- All of",
+            "nothing_is_an_enum_or_a_trigger",
+        ),
     ],
 )
 def test_the_style_of_sql_is_checked(before: str, after: str, rule: str) -> None:
     text = GOOD.read_text("utf-8")
     assert before in text
     assert rule in broken_rules(GOOD, text.replace(before, after))
+
+
+def test_the_style_of_migrations_is_checked() -> None:
+    path = ROOT / "migrations/0003.jobs-stages-tasks.sql"
+    text = path.read_text("utf-8")
+    assert list(problems(path)) == []
+    named = "constraint nonce_is_10_hex_digits check"
+    assert broken_rules(path, text.replace(named, "check")) == {"checks_have_names"}
+    assert broken_rules(path, text.replace("create", "CREATE")) == {"keywords_are_lower_case"}
 
 
 def test_a_file_begins_with_its_intent() -> None:

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
 import subprocess
-from pathlib import Path
 
 import psycopg
+import pytest
 
-from bridge.local.postgres import SERVER_FOLDERS, server_binaries
+from bridge.local.postgres import PostgresError, server_binaries
 
 SCHEMAS = ("stagebus", "stagebus_data")
 
@@ -20,15 +19,6 @@ def server_version(database_url: str) -> int:
         return connection.info.server_version // 10000
 
 
-def _pg_dump(version: int) -> str:
-    if version in SERVER_FOLDERS:
-        return str(server_binaries(version) / "pg_dump")
-    debian = Path(f"/usr/lib/postgresql/{version}/bin/pg_dump")
-    found = str(debian) if debian.exists() else shutil.which("pg_dump")
-    assert found, f"no pg_dump for PostgreSQL {version} on this machine"
-    return found
-
-
 def schema_dump(database_url: str, *, functions: bool = True) -> str:
     """The DDL of both schemas, without what depends on the server or the week.
 
@@ -36,8 +26,12 @@ def schema_dump(database_url: str, *, functions: bool = True) -> str:
     """
     schemas = SCHEMAS if functions else ("stagebus_data",)
     arguments = [f"--schema={schema}" for schema in schemas]
+    try:
+        binaries = server_binaries(server_version(database_url))
+    except PostgresError as error:
+        pytest.skip(f"wants a pg_dump of the server's version: {error}")
     text = subprocess.run(
-        [_pg_dump(server_version(database_url)), "--schema-only", *arguments, database_url],
+        [str(binaries / "pg_dump"), "--schema-only", *arguments, database_url],
         check=True,
         capture_output=True,
         text=True,

@@ -241,6 +241,8 @@ CREATE TABLE stagebus_data.installed_code (
     only_row boolean DEFAULT true NOT NULL,
     digest text NOT NULL,
     replayed_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    search_path_found text,
+    search_path_set text,
     CONSTRAINT there_is_one_row CHECK (only_row)
 );
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from bridge.migrate import code_files, code_script
+from bridge.replay import code_files, code_script
 
 DOCUMENT = Path(__file__).resolve().parents[2] / "docs" / "errors.md"
 RAISED = re.compile(r"raise_error\(\s*'(\w+)'")
