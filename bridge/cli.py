@@ -157,6 +157,11 @@ def _wait_for_a_signal() -> None:
     help="Config.json of Microsoft's emulator: entities beside the queues tasks and jobs.",
 )
 @click.option(
+    "--ignore-rules",
+    is_flag=True,
+    help="Take subscriptions with filters from that file, as if they had none.",
+)
+@click.option(
     "--faults",
     type=click.Path(path_type=Path, dir_okay=False, exists=True),
     help="JSON file of scripted faults the Service Bus endpoint begins with.",
@@ -168,6 +173,7 @@ def local(
     servicebus_port: int,
     control_port: int,
     config: Path | None,
+    ignore_rules: bool,
     faults: Path | None,
 ) -> None:
     """Run PostgreSQL and a Service Bus endpoint on this machine, until Ctrl-C.
@@ -176,17 +182,21 @@ def local(
     The messages of the endpoint are in memory only.
     """
     # The extra 'local' may not be installed where only the service runs.
+    from bridge.local.endpoint.emulator_config import BadConfig, read_config
     from bridge.local.endpoint.faults.reading import FaultError, read_file
     from bridge.local.endpoint.process import NotReady
     from bridge.local.postgres import server_binaries
     from bridge.local.stack import local_stack
 
     signal.signal(signal.SIGTERM, _end)
-    if faults is not None:
-        try:
+    try:
+        if faults is not None:
             read_file(faults)
-        except FaultError as error:
-            raise click.ClickException(str(error)) from error
+        notes = [] if config is None else read_config(config, ignore_rules=ignore_rules).notes
+    except (FaultError, BadConfig) as error:
+        raise click.ClickException(str(error)) from error
+    for note in notes:
+        click.echo(note, err=True)
     servers = local_stack(
         folder,
         version=int(postgres_version),
@@ -195,6 +205,7 @@ def local(
         control_port=control_port,
         faults=faults,
         config=config,
+        ignore_rules=ignore_rules,
     )
     with contextlib.ExitStack() as running:
         try:

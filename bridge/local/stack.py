@@ -45,11 +45,13 @@ def local_stack(
     journal: Path | None = None,
     faults: Path | None = None,
     config: Path | None = None,
+    ignore_rules: bool = False,
 ) -> Iterator[LocalStack]:
     """Starts both in `folder`, where the database stays, and stops both in the end.
 
     faults: a JSON file of scripted faults that the endpoint begins with. config: a Config.json of
-    Microsoft's emulator, with entities beside the queues `tasks` and `jobs`.
+    Microsoft's emulator, with entities beside the queues `tasks` and `jobs`. ignore_rules: take
+    its subscriptions with filters as if they had none.
     """
     with ExitStack() as stack:
         postgres = LocalPostgres(folder.resolve(), version=version, port=port)
@@ -61,6 +63,7 @@ def local_stack(
             arguments += ["--journal", str(journal)]
         if config is not None:
             arguments += ["--config", str(config.resolve())]
+            arguments += ["--ignore-rules"] if ignore_rules else []
         if faults is not None:
             # The endpoint runs in another folder.
             arguments += ["--faults", str(faults.resolve())]

@@ -26,11 +26,12 @@ PATIENCE = 10.0
 
 #: The kinds of queues, and how many tests may ask for one of each.
 KINDS = {
-    "plain": (EntityConfig(), 43),
+    "plain": (EntityConfig(), 64),
     "short": (EntityConfig(lock_duration=0.4, max_delivery_count=2), 14),
     "renewed": (EntityConfig(lock_duration=1.5), 1),
     "window": (EntityConfig(duplicate_window=0.5), 2),
     "open": (EntityConfig(duplicate_window=None), 2),
+    "mortal": (EntityConfig(lock_duration=1.5, default_ttl=1.0, dead_letter_on_expiry=True), 4),
 }
 
 
@@ -88,11 +89,11 @@ class Bench:
         self.endpoint: Endpoint
         self.client: ServiceBusClient
 
-    def run(self, work: Coroutine[object, object, T]) -> T:
+    def run(self, work: Coroutine[object, object, T], patience: float = PATIENCE) -> T:
         """Run `work` in the loop, but not for ever."""
 
         async def bounded() -> T:
-            async with asyncio.timeout(PATIENCE):
+            async with asyncio.timeout(patience):
                 return await work
 
         return self._runner.run(bounded())
@@ -162,7 +163,8 @@ def bench() -> Iterator[Bench]:
     """The endpoint that the tests share."""
     with asyncio.Runner() as runner:
         bench = Bench(runner)
-        bench.run(bench.open())
+        # On a busy machine opening some hundred clients takes long.
+        bench.run(bench.open(), 6 * PATIENCE)
         yield bench
         bench.run(bench.close())
 

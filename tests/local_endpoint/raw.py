@@ -50,10 +50,18 @@ def attach(queue: str, *, receiver: bool = False) -> bytes:
     return frame(described(0x12, *fields))
 
 
+def attach_coordinator() -> bytes:
+    """The attach of a sender that wants to control transactions, with handle 0."""
+    target = described(0x30, b"@")
+    nothing = b"@"
+    fields = (text("link"), b"C", b"B", nothing, nothing, described(0x28), target)
+    return frame(described(0x12, *fields, nothing, nothing, b"C"))
+
+
 def flow(credit: int, *, drain: bool) -> bytes:
     """Credit for the receiver with handle 0, which has had no message yet."""
     window, nothing = b"p\x00\x00\xff\xff", b"@"
-    given = b"R" + bytes((credit,))
+    given = b"p" + struct.pack(">I", credit)
     fields = (b"C", window, b"C", window, b"C", b"C", given, nothing, b"A" if drain else b"B")
     return frame(described(0x13, *fields))
 

@@ -13,11 +13,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from proton import Message, symbol, ulong
 
-from bridge.local.endpoint.backlog import StoredMessage
-from bridge.local.endpoint.batch import BATCH_FORMAT, message_id, read_transfer
+from bridge.local.endpoint.batch import BATCH_FORMAT, read_head, read_transfer
 from bridge.local.endpoint.config import EntityConfig
+from bridge.local.endpoint.message import StoredMessage
 from bridge.local.endpoint.outcomes import Refused
 from bridge.local.endpoint.render import render, with_properties
+from bridge.local.endpoint.settlement import encoded
 
 texts = st.text(max_size=100)
 ids = st.text(min_size=1, max_size=128)
@@ -65,7 +66,7 @@ def test_a_batch_is_cut_into_its_messages(
     st.booleans(),
     st.booleans(),
 )
-def test_an_id_of_any_type_is_found_quickly_and_slowly_alike(
+def test_an_id_and_a_time_to_live_are_found_quickly_and_slowly_alike(
     given: object, header: bool, annotations: bool
 ) -> None:
     each = ulong(given) if isinstance(given, int) else given
@@ -75,9 +76,12 @@ def test_an_id_of_any_type_is_found_quickly_and_slowly_alike(
     if annotations:
         parts |= {"annotations": {symbol("a"): 1}, "instructions": {symbol("b"): "c"}}
     message = by_proton(each, **parts)
-    slowly = message_id(message, 0, len(message))
+    slowly, ttl, due = read_head(message, 0, len(message))
+    assert (ttl, due) == (5_000 if header else 0, 0)
     assert read_transfer(message, 0, EntityConfig()).ids == [slowly]
-    assert read_transfer(batch_of([message] * 2), BATCH_FORMAT, EntityConfig()).ids == [slowly] * 2
+    batch = read_transfer(batch_of([message] * 2), BATCH_FORMAT, EntityConfig())
+    assert batch.ids == [slowly] * 2
+    assert batch.ttls == ({0: 5_000, 1: 5_000} if header else {})
     expected = {
         str: lambda: given.encode(),  # type: ignore[attr-defined]
         bytes: lambda: b"\xffb" + given,  # type: ignore[operator]
@@ -126,8 +130,18 @@ def test_a_delivery_says_what_the_service_says(locked_until: int | None, plain: 
 
 def test_properties_are_added_where_there_were_none() -> None:
     for body in ("text", b"bytes", None):
-        added = with_properties(by_proton("a", body=body), {"DeadLetterReason": "why"})
+        added = with_properties(by_proton("a", body=body), encoded({"DeadLetterReason": "why"}))
         decoded = Message()
         decoded.decode(added)
         assert decoded.properties == {"DeadLetterReason": "why"}
         assert (decoded.id, decoded.body) == ("a", body)
+
+
+def test_a_time_to_live_of_nothing_is_none() -> None:
+    rest = b"\x00Ss\xc0\x04\x01\xa1\x01a\x00Su\xa0\x01x"
+    for ttl, expected in ((b"@", {}), (b"C", {}), (b"R\x07", {0: 7}), (b"p\0\0\1\0", {0: 256})):
+        header = b"\x00Sp\xc0" + bytes((len(ttl) + 3, 3)) + b"@@" + ttl
+        assert read_transfer(header + rest, 0, EntityConfig()).ttls == expected
+        assert (
+            read_transfer(batch_of([header + rest]), BATCH_FORMAT, EntityConfig()).ttls == expected
+        )

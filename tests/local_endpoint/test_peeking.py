@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import sys
+from itertools import islice
+
 from azure.servicebus import ServiceBusMessageState
 
+from bridge.local.endpoint.batch import Arrival
+from bridge.local.endpoint.store import Store
 from tests.local_endpoint.conftest import Bench, Lane
 
 
@@ -50,5 +55,61 @@ def test_dead_letters_can_be_looked_at(bench: Bench, lane: Lane) -> None:
             assert (seen.message_id, seen.dead_letter_reason) == ("a", "why")
             (still,) = await buried.receive_messages(1, max_wait_time=5)
             await buried.complete_message(still)
+
+    bench.run(work())
+
+
+def test_a_look_at_ten_of_a_million_looks_at_no_more() -> None:
+    """However they are held: never delivered, given back, locked or deferred."""
+    store = Store(None)
+    thousand = Arrival(b"x" * 1_000, list(range(1_000)), list(range(1, 1_001)), [None] * 1_000)
+    for _ in range(1_000):
+        store.append(thousand, range(1_000), 0)
+    for turn in range(400_000):
+        message = store.take()
+        store.hold(message)
+        if turn % 4 == 0:
+            store.set_aside(message)
+        elif turn % 4 == 1:
+            message.failed_deliveries += 1
+    calls: list[str] = []
+    for first in (1, 200_000, 399_995, 400_500, 999_999):
+        sys.setprofile(lambda frame, event, argument: calls.append(event))
+        found = [each.sequence_number for each in islice(store.walk(first), 10)]
+        sys.setprofile(None)
+        assert found == list(range(first, min(first + 10, 1_000_001)))
+    assert 50 < len(calls) < 2_500
+
+
+def test_a_reply_holds_only_so_many_bytes(bench: Bench, lane: Lane) -> None:
+    async def work() -> None:
+        for number in range(12):
+            await lane.send(f"m{number}", body=bytes(200_000))
+        first = await lane.receiver.peek_messages(12)
+        following = await lane.receiver.peek_messages(12)
+        got = [each.message_id for each in (*first, *following)]
+        assert len(first) == 6
+        assert got == [f"m{number}" for number in range(12)]
+
+    bench.run(work())
+
+
+def test_the_sequence_of_dead_letters_is_that_of_the_messages(bench: Bench, lane: Lane) -> None:
+    async def work() -> None:
+        await lane.send("a", "b", "c")
+        for message in reversed(await lane.receive(3)):
+            await lane.receiver.dead_letter_message(message)
+        async with lane.buried() as buried:
+            seen = await buried.peek_messages(5)
+            assert [each.message_id for each in seen] == ["a", "b", "c"]
+
+    bench.run(work())
+
+
+def test_a_reply_holds_only_so_many_messages(bench: Bench, lane: Lane) -> None:
+    async def work() -> None:
+        await lane.send(*(f"m{number}" for number in range(300)))
+        assert len(await lane.receiver.peek_messages(300)) == 250
+        assert len(await lane.receiver.peek_messages(300)) == 50
 
     bench.run(work())

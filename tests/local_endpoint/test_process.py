@@ -90,6 +90,9 @@ def test_a_signal_ends_it_cleanly(number: signal.Signals) -> None:
     ("arguments", "complaint"),
     [
         ([], b"--queue"),
+        (["--subscription", "news"], b"say TOPIC/NAME"),
+        (["--queue", "a/Subscriptions/b", "--subscription", "A/B"], b"two entities"),
+        (["--queue", "a", "--tier", "basic"], b"tier"),
         (["--queue", "a", "--lock-duration", "0"], b"lock-duration"),
         (["--queue", "a", "--port", "70000"], b"port"),
         (["--queue", "$cbs"], b"cannot be the name"),

@@ -18,6 +18,7 @@ from tests.local_endpoint.raw import (
     OPEN,
     SASL,
     attach,
+    attach_coordinator,
     attached,
     connect,
     described,
@@ -50,6 +51,27 @@ def test_a_client_that_speaks_no_amqp_is_disconnected(bench: Bench, rubbish: byt
         with suppress(ConnectionError):
             while await reader.read(4_096):
                 pass
+        await hang_up(writer)
+
+    bench.run(work())
+
+
+@pytest.mark.parametrize(
+    ("link", "condition"),
+    [
+        (attach_coordinator(), b"amqp:not-implemented"),
+        (attach("queue").replace(b"queue", b"q\xffeue"), b"amqp:decode-error"),
+        (attach("queue", receiver=True).replace(b"queue", b"q\xffeue"), b"amqp:decode-error"),
+    ],
+    ids=["coordinator", "target", "source"],
+)
+def test_a_link_that_cannot_be_had_is_refused_with_the_reason(
+    bench: Bench, link: bytes, condition: bytes
+) -> None:
+    async def work() -> None:
+        reader, writer = await connect(bench)
+        writer.write(SASL + ANONYMOUS + AMQP + OPEN + BEGIN + link)
+        assert condition in await until_performative(reader, 0x16)
         await hang_up(writer)
 
     bench.run(work())
@@ -132,8 +154,10 @@ def test_a_hundred_idle_clients_disturb_nobody(bench: Bench, lane: Lane) -> None
     async def work() -> None:
         bare = await asyncio.gather(*(connect(bench) for _ in range(50)))
         half = await asyncio.gather(*(attached(bench, lane.name) for _ in range(50)))
-        await lane.send("a")
-        await lane.receiver.complete_message(await lane.one())
+        for number in range(20):
+            await lane.send(str(number))
+            await lane.receiver.complete_message(await lane.one())
+        assert bench.endpoint.counts()["process"]["connections"] >= 100
         await asyncio.gather(*(hang_up(writer) for _, writer in [*bare, *half]))
 
     bench.run(work())

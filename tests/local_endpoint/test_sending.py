@@ -174,17 +174,3 @@ def test_an_id_of_more_than_128_characters_is_refused(bench: Bench, lane: Lane) 
         assert lane.counts()["received"] == 1
 
     bench.run(work())
-
-
-def test_a_scheduled_message_is_refused_rather_than_delivered_early(
-    bench: Bench, lane: Lane
-) -> None:
-    async def work() -> None:
-        later = datetime.now(UTC) + timedelta(hours=1)
-        message = ServiceBusMessage(b"x", scheduled_enqueue_time_utc=later)
-        for given in (message, [message, message]):
-            with pytest.raises(ServiceBusError, match="not-implemented"):
-                await lane.sender.send_messages(given)
-        assert lane.counts()["received"] == 0
-
-    bench.run(work())

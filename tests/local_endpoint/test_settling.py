@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import uuid
+
 import pytest
 from azure.servicebus import ServiceBusMessage
+from azure.servicebus._pyamqp.error import MessageException
 from azure.servicebus.exceptions import MessageLockLostError, ServiceBusError
 
 from tests.local_endpoint.conftest import Bench, Lane
@@ -135,5 +138,47 @@ def test_settling_several_by_token_is_all_or_nothing(bench: Bench, lane: Lane) -
         assert lane.counts()["locked"] == 1
         await settle("defered", [second.lock_token])
         assert (lane.counts()["locked"], lane.counts()["deferred_now"]) == (0, 1)
+
+    bench.run(work())
+
+
+def test_a_refused_settlement_says_why_with_an_id_to_trace_it_by(bench: Bench, lane: Lane) -> None:
+    async def work() -> None:
+        await lane.send("a")
+        message = await lane.one()
+        await lane.receiver._settle_message_via_mgmt_link("completed", [message.lock_token])
+        with pytest.raises(MessageException) as refused:
+            await lane.receiver._handler.settle_messages_async(
+                message._delivery_id, message._delivery_tag, "accepted", await_outcome=True
+            )
+        error = refused.value
+        assert error.condition == b"com.microsoft:message-lock-lost"
+        assert b"The lock supplied is invalid." in error.description
+        assert uuid.UUID(error.info[b"tracking-id"].decode())
+        with pytest.raises(MessageLockLostError, match="The lock supplied is invalid"):
+            await lane.receiver._settle_message_via_mgmt_link("completed", [message.lock_token])
+
+    bench.run(work())
+
+
+def test_a_dead_letter_can_be_abandoned_and_dead_lettered_and_stays_until_it_is_completed(
+    bench: Bench, short: Lane
+) -> None:
+    async def work() -> None:
+        await short.send("a")
+        await short.receiver.dead_letter_message(await short.one(), reason="first")
+        async with short.buried() as buried:
+            # More often than such a queue delivers a message that is not dead.
+            for count in range(4):
+                (dead,) = await buried.receive_messages(1, max_wait_time=3)
+                assert dead.delivery_count == count
+                await buried.abandon_message(dead)
+            (dead,) = await buried.receive_messages(1, max_wait_time=3)
+            await buried.dead_letter_message(dead, reason="second")
+            (dead,) = await buried.receive_messages(1, max_wait_time=3)
+            assert (dead.dead_letter_reason, dead.delivery_count) == ("first", 4)
+            assert short.counts()["dead_letter_count"] == 1
+            await buried.complete_message(dead)
+        assert short.counts()["dead_letter_count"] == 0
 
     bench.run(work())

@@ -104,7 +104,7 @@ def test_a_topic_without_subscriptions_takes_messages_and_counts_them() -> None:
 def test_nothing_is_received_from_a_topic_nor_sent_to_a_subscription() -> None:
     async def test() -> None:
         async with Endpoint(topics=TOPICS) as endpoint, client(endpoint) as bus:
-            with pytest.raises(ServiceBusError, match="one of its subscriptions"):
+            with pytest.raises(MessagingEntityNotFoundError, match="one of its subscriptions"):
                 await bus.get_queue_receiver("news").__aenter__()
             sender = bus.get_queue_sender("news/Subscriptions/reader")
             with pytest.raises(ServiceBusError, match="Nothing can be sent"):
@@ -134,9 +134,58 @@ def test_the_subscriptions_of_a_topic_share_the_bytes_of_a_send() -> None:
             async with bus.get_topic_sender("wide") as sender:
                 await sender.send_messages(ServiceBusMessage(bytes(200_000), message_id="a"))
             kept = {
-                id(endpoint.queue(f"wide/subscriptions/{name}")._backlog._blocks[0].data)
+                id(endpoint.queue(f"wide/subscriptions/{name}")._store._blocks[0]._data)
                 for name in many
             }
             assert len(kept) == 1
+
+    run(test())
+
+
+def test_a_subscription_is_managed_as_a_queue_is() -> None:
+    async def test() -> None:
+        topics = {"news": TopicConfig(subscriptions={"reader": EntityConfig(lock_duration=2)})}
+        async with (
+            Endpoint(topics=topics) as endpoint,
+            client(endpoint) as bus,
+            bus.get_topic_sender("news") as sender,
+            bus.get_subscription_receiver("news", "reader") as reader,
+            bus.get_subscription_receiver("news", "reader", sub_queue="deadletter") as buried,
+        ):
+            await sender.send_messages(messages("a", "b"))
+            first, second = await reader.receive_messages(2, max_wait_time=5), []
+            if len(first) < 2:
+                second = await reader.receive_messages(1, max_wait_time=5)
+            kept, bad = [*first, *second]
+            before = kept.locked_until_utc
+            assert before is not None
+            assert await reader.renew_message_lock(kept) > before
+            assert [
+                each.sequence_number for each in await reader.peek_messages(5, sequence_number=1)
+            ] == [1, 2]
+            await reader.dead_letter_message(bad, reason="bad")
+            (dead,) = await buried.receive_messages(1, max_wait_time=5)
+            assert (dead.message_id, dead.dead_letter_reason) == ("b", "bad")
+            await buried.complete_message(dead)
+            await reader.complete_message(kept)
+            counts = endpoint.counts()["entities"]
+            assert counts["news/Subscriptions/reader"]["dead_lettered"] == 1
+            assert counts["news/Subscriptions/reader/$DeadLetterQueue"]["completed"] == 1
+            assert counts["news"]["received"] == 2
+
+    run(test())
+
+
+def test_a_queue_may_look_like_a_subscription() -> None:
+    async def test() -> None:
+        name = "a/Subscriptions/b"
+        async with (
+            Endpoint([name]) as endpoint,
+            client(endpoint) as bus,
+            bus.get_queue_sender(name) as sender,
+            bus.get_subscription_receiver("a", "b") as receiver,
+        ):
+            await sender.send_messages(messages("x"))
+            assert await ids(receiver, 1) == ["x"]
 
     run(test())

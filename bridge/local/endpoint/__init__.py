@@ -12,10 +12,11 @@ docs/local-endpoint.md says what works, what differs from the service and what i
 
 How it is built, from the outside in: `__main__` and `process`; `server` and `control`; `connection`
 (a socket) and `engine` (proton without I/O, over `frames`); `attach`, which gives each link its end
-(`arriving`, `leaving`, `replies`); `cbs` and `management`, which answer requests; `namespace`,
-`queue` and `topic`, which know nothing of AMQP links; under them `intake`, `backlog`, `locks`,
-`duplicates`, `batch`, `render`, `wire`, `journal`. `faults` makes any of it fail on demand;
-`emulator_config` reads entities from a file.
+(`arriving`, `leaving` with `disposition`, `replies`); `cbs` and `management`, which answer requests
+(`locked_requests`, `stored_requests`); `namespace`, `queue` and `topic`, which know nothing of AMQP
+links; under them `intake` with `duplicates`, `schedule` and `journal`; `store` with `block`,
+`shelf` and `agenda`; `locks`, `line` and `settlement`; `batch`, `render` and `wire` for the bytes.
+`faults` makes any of it fail on demand; `emulator_config` reads entities from a file.
 """
 
 from bridge.local.endpoint.config import EntityConfig

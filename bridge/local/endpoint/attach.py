@@ -6,7 +6,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Protocol
 
-from proton import Link, symbol, ulong
+from proton import Link, Terminus, symbol, ulong
 
 from bridge.local.endpoint import cbs, management
 from bridge.local.endpoint.arriving import ArrivingLink, Sink
@@ -18,11 +18,19 @@ from bridge.local.endpoint.faults.fault import Fault, Operation
 from bridge.local.endpoint.faults.replying import StruckRequest
 from bridge.local.endpoint.leaving import LeavingLink
 from bridge.local.endpoint.links import LinkEnd, PeerOfNew, accept, refuse
-from bridge.local.endpoint.namespace import Namespace, Node, NodeKind, is_subscription
-from bridge.local.endpoint.outcomes import NOT_ALLOWED, NOT_FOUND, NOT_IMPLEMENTED, Refused
+from bridge.local.endpoint.namespace import Namespace, Node, NodeKind
+from bridge.local.endpoint.outcomes import (
+    DECODE_ERROR,
+    NOT_ALLOWED,
+    NOT_FOUND,
+    NOT_IMPLEMENTED,
+    Refused,
+    not_found,
+)
 from bridge.local.endpoint.queue import Queue
 from bridge.local.endpoint.replies import ReplyLink
 from bridge.local.endpoint.requests import Reply, Request, read_request, write_reply
+from bridge.local.endpoint.topic import Subscription, Topic
 
 _BATCH_SIZE_PROPERTY = "com.microsoft:max-message-batch-size"
 _SESSION_FILTER = "com.microsoft:session-filter"
@@ -42,10 +50,15 @@ def attach(link: Link, namespace: Namespace, home: Home) -> None:
     link.rcv_settle_mode = link.remote_rcv_settle_mode
     try:
         terminus = link.remote_target if link.is_receiver else link.remote_source
+        if terminus.type == Terminus.COORDINATOR:
+            raise Refused(NOT_IMPLEMENTED, "Transactions are not supported here.")
         node = namespace.find(terminus.address)
         make = (_arriving if link.is_receiver else _leaving)(link, node, home, namespace)
     except Refused as refused:
         refuse(link, refused)
+        return
+    except UnicodeDecodeError as error:
+        refuse(link, Refused(DECODE_ERROR, f"The link cannot be read: {error}."))
         return
     if home.faults.armed and node.kind is NodeKind.MESSAGES and node.entity is not None:
         side: Operation = "send" if link.is_receiver else "deliver"
@@ -63,8 +76,18 @@ def _arriving(link: Link, node: Node, home: Home, namespace: Namespace) -> Calla
     sink: Sink
     entity: str | None = None
     if node.kind is NodeKind.MESSAGES and to is not None:
-        if isinstance(to, Queue) and (to.dead_letters is None or is_subscription(to)):
-            raise Refused(NOT_ALLOWED, f"Nothing can be sent to '{to.name}'.")
+        if isinstance(to, Subscription):
+            raise Refused(
+                NOT_ALLOWED,
+                f"Nothing can be sent to the subscription '{to.name}'; send to its topic.",
+                entity=to.name,
+            )
+        if isinstance(to, Queue) and to.dead_letters is None:
+            raise Refused(
+                NOT_ALLOWED,
+                f"Nothing can be sent to the dead-letter queue '{to.name}'.",
+                entity=to.name,
+            )
         link.max_message_size = to.config.message_bytes
         link.properties = {symbol(_BATCH_SIZE_PROPERTY): ulong(to.config.max_batch_bytes)}
         sink, entity = to, to.name
@@ -72,6 +95,13 @@ def _arriving(link: Link, node: Node, home: Home, namespace: Namespace) -> Calla
         sink = _Requests(node, session, link.remote_target.address or "", home, namespace)
         link.max_message_size = sink.largest
     return lambda: ArrivingLink(pointer, session, sink, home, entity)
+
+
+def _takes_sends(entity: Queue | Topic) -> bool:
+    """Whether clients may send to it: it is no subscription and no dead-letter queue."""
+    if isinstance(entity, Topic):
+        return True
+    return entity.dead_letters is not None and not isinstance(entity, Subscription)
 
 
 class _Requests:
@@ -91,7 +121,7 @@ class _Requests:
     def accept(self, data: bytes, message_format: int) -> None:
         """Answer one request. Raises Refused if there is no telling whom to answer."""
         request = read_request(data)
-        to = self._home.reply_link(self._session, self._source, request.message.reply_to)
+        to = self._home.reply_link(self._session, self._source, request.reply_to)
         if to is None:
             raise Refused(
                 NOT_FOUND, f"No link of this session receives the replies of '{self._source}'."
@@ -107,9 +137,7 @@ class _Requests:
         node = self._node
         if node.entity is None:
             return cbs.answer(request)
-        if node.queue is None:
-            return Reply(501, "A topic has no operations here.", NOT_IMPLEMENTED)
-        return management.answer(node.queue, request)
+        return management.answer(node.entity, request, takes_sends=_takes_sends(node.entity))
 
     def _fault(self, request: Request) -> Fault | None:
         faults, entity = self._home.faults, self._node.entity
@@ -129,13 +157,18 @@ def _leaving(link: Link, node: Node, home: Home, namespace: Namespace) -> Callab
     pointer, queue = link._impl, node.queue
     if node.kind is NodeKind.MESSAGES and node.entity is not None:
         if queue is None:
+            # So the service, as seen in eShopOnContainers#1698.
+            hint = " It is a topic: receive from one of its subscriptions."
+            raise not_found(node.entity.name, hint)
+        if _has_filter(link, _SESSION_FILTER):
+            # Its text: kafka-docker-playground#7949.
             raise Refused(
                 NOT_ALLOWED,
-                f"Nothing can be received from the topic '{node.entity.name}';"
-                " receive from one of its subscriptions.",
+                "A sessionful message receiver cannot be created on an entity that does not"
+                " require sessions. Ensure RequiresSession is set to true when creating a Queue or"
+                " Subscription to enable sessionful behavior.",
+                entity=queue.name,
             )
-        if _has_filter(link, _SESSION_FILTER):
-            raise Refused(NOT_IMPLEMENTED, "Sessions are not supported here.")
         session = link.session._impl
         locks = link.remote_snd_settle_mode != Link.SND_SETTLED
         return lambda: LeavingLink(pointer, session, home, queue, locks)

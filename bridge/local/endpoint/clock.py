@@ -17,6 +17,10 @@ class Clock(Protocol):
         """The time of day of `moment`, in milliseconds since 1970."""
         ...
 
+    def moment(self, milliseconds: int) -> float:
+        """The moment that has the time of day `milliseconds`."""
+        ...
+
 
 class SystemClock:
     """The monotonic clock of the machine, compared once with its time of day."""
@@ -31,3 +35,12 @@ class SystemClock:
     def milliseconds(self, moment: float) -> int:
         """The time of day of `moment`, in milliseconds since 1970."""
         return int((moment + self._offset) * 1000)
+
+    def moment(self, milliseconds: int) -> float:
+        """The moment that has the time of day `milliseconds`."""
+        return milliseconds / 1000 - self._offset
+
+
+def earliest(*moments: float | None) -> float | None:
+    """The first of the moments, or the shortest of the durations, that there are."""
+    return min((each for each in moments if each is not None), default=None)

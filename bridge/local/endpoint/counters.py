@@ -13,7 +13,9 @@ class Counters:
     delivered: every time a message went out; redelivered: those after its first time.
     completed: removed by a receiver that had locked them; deleted: removed as they went out, to a
     receiver that locks nothing. released: given back without being counted as a failed delivery.
-    dead_lettered: moved to the dead-letter queue, by a receiver or after too many deliveries.
+    dead_lettered: moved to the dead-letter queue, by a receiver, after too many deliveries or when
+    they expired. expired: waited for longer than they live. scheduled: those of the stored that
+    were accepted for a later time; cancelled: those of them that were taken back.
     sends_accepted, sends_rejected: transfers, whatever number of messages they carried.
     """
 
@@ -29,6 +31,9 @@ class Counters:
     released: int = 0
     dead_lettered: int = 0
     lock_expired: int = 0
+    expired: int = 0
+    scheduled: int = 0
+    cancelled: int = 0
     locks_renewed: int = 0
     sends_accepted: int = 0
     sends_rejected: int = 0

@@ -26,13 +26,13 @@ class Node:
 
 
 class Unreadable(Exception):
-    """The text is not JSON with comments; says where."""
+    """The text is not JSON with comments; begins with `line:column`."""
 
 
 def parse(text: str) -> Node:
     """The document as nodes. `//` and `/* */` are comments; a comma before an end is allowed.
 
-    Raises Unreadable, which names line and column.
+    Raises Unreadable.
     """
     reader = _Reader(text)
     node = reader.value(0)
@@ -58,7 +58,7 @@ class _Reader:
 
     def unreadable(self, problem: str) -> Unreadable:
         line, column = self.place()
-        return Unreadable(f"line {line}, column {column}: {problem}")
+        return Unreadable(f"{line}:{column}: {problem}")
 
     def takes(self, character: str) -> bool:
         self.skip()

@@ -5,8 +5,8 @@ from __future__ import annotations
 from functools import partial
 
 import cproton as pn
-from proton import Delivery
 
+from bridge.local.endpoint.disposition import read_settlement
 from bridge.local.endpoint.engine import Pointer
 from bridge.local.endpoint.faults.acting import act
 from bridge.local.endpoint.faults.leaving import StruckDelivery, StruckSettlement
@@ -121,19 +121,7 @@ class LeavingLink:
         return True
 
     def _apply(self, state: int, token: bytes, delivery: Pointer) -> None:
-        queue = self._queue
-        if state == pn.PN_ACCEPTED:
-            queue.complete(token)
-        elif state == pn.PN_RELEASED:
-            queue.release(token)
-        elif state == pn.PN_REJECTED:
-            queue.dead_letter(token, *_reason(delivery))
-        elif pn.pn_disposition_is_undeliverable(pn.pn_delivery_remote(delivery)):
-            queue.defer(token)
-        elif pn.pn_disposition_is_failed(pn.pn_delivery_remote(delivery)):
-            queue.abandon(token)
-        else:
-            queue.release(token)
+        self._queue.settle(token, read_settlement(state, delivery))
 
     def detach(self) -> None:
         """Deliver no more; what the client holds stays locked until its locks end."""
@@ -141,16 +129,3 @@ class LeavingLink:
         self.timers.cancel()
         self._struck.clear()
         self._queue.leave(self)
-
-
-def _reason(delivery: Pointer) -> tuple[str | None, str | None]:
-    """Why a client dead-letters a delivery, and its description of that."""
-    condition = Delivery(delivery).remote.condition  # type: ignore[no-untyped-call]
-    info = condition.info if condition is not None else None
-    if not isinstance(info, dict):
-        return None, None
-    reason, description = info.get("DeadLetterReason"), info.get("DeadLetterErrorDescription")
-    return (
-        reason if isinstance(reason, str) else None,
-        description if isinstance(description, str) else None,
-    )

@@ -6,14 +6,13 @@ functions on bare pointers: `arriving`, `leaving` and `replies`.
 
 from __future__ import annotations
 
-import uuid
 from typing import TYPE_CHECKING, Protocol
 
 from proton import Condition, Delivery, Link, Terminus, symbol
 
 from bridge.local.endpoint.engine import Pointer
 from bridge.local.endpoint.faults.book import FaultBook
-from bridge.local.endpoint.outcomes import TRACKED, Refused
+from bridge.local.endpoint.outcomes import Refused
 
 if TYPE_CHECKING:
     from proton._data import PythonAMQPData
@@ -95,12 +94,11 @@ class LinkEnd(Protocol):
 
 def refusal(refused: Refused) -> Condition:
     """`refused` as AMQP has it. The SDK hangs without an info map that is not empty."""
+    description, given = refused.traced()
     info: dict[PythonAMQPData, PythonAMQPData] | None = None
-    if refused.info is TRACKED:
-        info = {symbol("tracking-id"): str(uuid.uuid4())}
-    elif refused.info is not None:
-        info = {symbol(name): value for name, value in refused.info.items()}
-    return Condition(refused.condition, refused.description or None, info)
+    if given is not None:
+        info = {symbol(name): value for name, value in given.items()}
+    return Condition(refused.condition, description or None, info)
 
 
 def accept(link: Link) -> None:

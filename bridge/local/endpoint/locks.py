@@ -6,7 +6,7 @@ from collections import OrderedDict
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from bridge.local.endpoint.backlog import StoredMessage
+from bridge.local.endpoint.message import StoredMessage
 from bridge.local.endpoint.outcomes import lock_lost
 
 

@@ -11,16 +11,15 @@ from dataclasses import dataclass, replace
 from enum import Enum
 from urllib.parse import unquote, urlsplit
 
-from bridge.local.endpoint.clock import Clock
+from bridge.local.endpoint.clock import Clock, earliest
 from bridge.local.endpoint.config import EntityConfig, TopicConfig
 from bridge.local.endpoint.journal import Journal
-from bridge.local.endpoint.outcomes import NOT_FOUND, Refused
+from bridge.local.endpoint.outcomes import Refused, not_found
 from bridge.local.endpoint.queue import Queue
-from bridge.local.endpoint.topic import Topic
+from bridge.local.endpoint.topic import Subscription, Topic
 
 _DEAD_LETTERS = "/$deadletterqueue"
 _MANAGEMENT = "/$management"
-_SUBSCRIPTIONS = "/subscriptions/"
 
 
 class NodeKind(Enum):
@@ -59,15 +58,15 @@ class Namespace:
     ) -> None:
         self._entities: dict[str, Queue | Topic] = {}
         for name, config in queues.items():
-            self._add(name, _queue(name, config, clock, journal))
+            buried = _dead_letters(name, config, clock)
+            self._add(name, Queue(name, config, clock, buried, journal))
         for name, topic in topics.items():
             subscriptions = {}
-            for own, config in topic.subscriptions.items():
-                # Duplicates are the topic's affair; what it lets through, each of them gets.
-                quiet = replace(config, duplicate_window=None)
-                path = f"{name}/Subscriptions/{own}"
-                subscriptions[own] = subscription = _queue(path, quiet, clock, None)
+            for own, given in topic.subscriptions.items():
+                path, config = f"{name}/Subscriptions/{own}", _under(topic, given)
+                subscription = Subscription(path, config, clock, _dead_letters(path, config, clock))
                 self._add(path, subscription)
+                subscriptions[own] = subscription
             self._add(name, Topic(name, topic.config, clock, subscriptions, journal))
 
     def _add(self, name: str, entity: Queue | Topic) -> None:
@@ -110,16 +109,16 @@ class Namespace:
         if buried:
             entity = entity.dead_letters if isinstance(entity, Queue) else None
         if entity is None:
-            raise Refused(NOT_FOUND, f"The messaging entity '{path}' could not be found.")
+            raise not_found(path)
         return Node(kind, entity)
 
 
-def is_subscription(queue: Queue) -> bool:
-    """Whether `queue` gets its messages from a topic, and nobody may send to it."""
-    return _SUBSCRIPTIONS in queue.name.lower()
+def _under(topic: TopicConfig, config: EntityConfig) -> EntityConfig:
+    """The settings of a subscription: of its time to live and its topic's, the shorter counts."""
+    return replace(config, default_ttl=earliest(topic.config.default_ttl, config.default_ttl))
 
 
-def _queue(name: str, config: EntityConfig, clock: Clock, journal: Journal | None) -> Queue:
+def _dead_letters(name: str, config: EntityConfig, clock: Clock) -> Queue:
     # A dead-letter queue detects no duplicates: it must keep whatever is moved to it.
     quiet = EntityConfig(lock_duration=config.lock_duration, duplicate_window=None)
-    return Queue(name, config, clock, Queue(f"{name}/$DeadLetterQueue", quiet, clock), journal)
+    return Queue(f"{name}/$DeadLetterQueue", quiet, clock)

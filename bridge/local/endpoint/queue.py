@@ -1,51 +1,45 @@
 """One queue: what it stores, whom it delivers to, and what becomes of a delivered message.
 
-Nothing here knows of sockets or AMQP links. A message is in one of three places: in the backlog
-(active), in the lock table (locked), or put aside (deferred), where only who knows its sequence
-number receives it; back from there it goes there again.
+Nothing here knows of sockets or AMQP links.
 
     accept -> active -> deliver -> locked -> complete                     -> gone
                 ^                    |----> abandon, lock expired         -> active, or dead letter
                 '--------------------'----> release (not counted)         -> active
                                      |----> defer                         -> deferred
                                      '----> dead_letter                   -> dead-letter queue
+
+A deferred message is received by its sequence number only, and goes back to where it was deferred.
+What is active when its time to live is over goes to the dead-letter queue or is gone; what is
+locked then, when it would be active again; what is deferred, when somebody asks for it.
 """
 
 from __future__ import annotations
 
 import os
-from collections import deque
+from collections.abc import Mapping
 from dataclasses import asdict
-from heapq import merge, nsmallest
+from heapq import merge
 from itertools import islice
-from typing import Protocol
 
-from bridge.local.endpoint.backlog import Backlog, StoredMessage
 from bridge.local.endpoint.batch import Arrival
-from bridge.local.endpoint.clock import Clock
+from bridge.local.endpoint.clock import Clock, earliest
 from bridge.local.endpoint.config import EntityConfig
-from bridge.local.endpoint.intake import Intake
+from bridge.local.endpoint.intake import AT_ONCE, Intake
 from bridge.local.endpoint.journal import Journal
+from bridge.local.endpoint.line import Consumer, Line
 from bridge.local.endpoint.locks import LockTable
+from bridge.local.endpoint.message import Place, State, StoredMessage
 from bridge.local.endpoint.outcomes import MESSAGE_NOT_FOUND, Refused
 from bridge.local.endpoint.render import render, with_properties
-
-
-class Consumer(Protocol):
-    """A receiver as a queue sees it."""
-
-    locks: bool
-    """Whether its messages are locked (peek-lock) rather than deleted as they go out."""
-    waiting: bool
-    """Kept by the queue: whether the consumer stands in its line."""
-
-    def ready(self) -> bool:
-        """Whether one more message can be sent now."""
-        ...
-
-    def deliver(self, token: bytes, data: bytes) -> None:
-        """Send one message; the token is its delivery tag."""
-        ...
+from bridge.local.endpoint.settlement import (
+    DESCRIPTION,
+    REASON,
+    RELEASE,
+    Decision,
+    Settlement,
+    encoded,
+)
+from bridge.local.endpoint.store import Store
 
 
 class Queue(Intake):
@@ -61,145 +55,93 @@ class Queue(Intake):
     ) -> None:
         super().__init__(name, config, clock, journal)
         self.dead_letters = dead_letters
-        self._backlog = Backlog()
+        ttl = config.default_ttl
+        self._store = Store(None if ttl is None else round(ttl * 1000))
         self._locks = LockTable(config.lock_duration)
-        self._deferred: dict[int, StoredMessage] = {}
-        self._line: deque[Consumer] = deque()
+        self._line = Line()
 
     @property
     def next_sequence_number(self) -> int:
         """The number that the next new message will get."""
-        return self._backlog.next_sequence_number
+        return self._store.last_number + 1
+
+    def new_number(self) -> int:
+        """A sequence number for a message that is not stored yet."""
+        return self._store.number()
 
     def store(self, arrival: Arrival, fresh: list[int] | range, enqueued_at: int) -> None:
         """Let the messages of `arrival` at the positions `fresh` wait for receivers."""
-        self._backlog.append(arrival, fresh, enqueued_at)
+        self._store.append(arrival, fresh, enqueued_at)
         self.dispatch()
+        self.arm_at(self._store.next_expiry())
 
     # Delivery
 
     def hungry(self, consumer: Consumer) -> None:
         """Let `consumer` stand in line, because it may be ready now."""
-        if not consumer.waiting:
-            consumer.waiting = True
-            self._line.append(consumer)
+        self._line.join(consumer)
 
     def leave(self, consumer: Consumer) -> None:
         """Forget `consumer`; what it has locked stays locked until the locks end."""
-        if consumer.waiting:
-            consumer.waiting = False
-            self._line.remove(consumer)
+        self._line.leave(consumer)
 
     def dispatch(self) -> None:
         """Deliver what can be delivered: one message each to those in line, again and again."""
-        line, backlog = self._line, self._backlog
-        while line and backlog:
-            consumer = line[0]
-            if consumer.ready():
-                line.rotate(-1)
-                self._deliver(consumer, backlog.take())
+        store, line = self._store, self._line
+        while store.count(Place.WAITING) and (consumer := line.next()) is not None:
+            message = store.take()
+            if message.expires_at is not None and message.has_expired(self.today()):
+                self._expire(message)
             else:
-                consumer.waiting = False
-                line.popleft()
+                consumer.deliver(*self._lend(message, locks=consumer.locks))
 
-    def _deliver(self, consumer: Consumer, message: StoredMessage) -> None:
+    def _lend(self, message: StoredMessage, *, locks: bool) -> tuple[bytes, bytes]:
+        """Lock a message, or let it go: its lock token and its bytes."""
         counters = self.counters
         counters.delivered += 1
         if message.deliveries:
             counters.redelivered += 1
         message.deliveries += 1
         token = os.urandom(16)
-        if not consumer.locks:
+        if not locks:
             counters.deleted += 1
-            consumer.deliver(token, render(message, None))
-            return
+            self._store.remove(message)
+            return token, render(message, None)
         first = not self._locks
         deadline = self._locks.add(token, message, self._clock.now())
+        self._store.hold(message)
         if first:
             self.arm(deadline)
-        consumer.deliver(token, render(message, self._clock.milliseconds(deadline)))
+        return token, render(message, self._clock.milliseconds(deadline))
 
     def receive_deferred(self, numbers: list[int], *, locks: bool) -> list[tuple[bytes, bytes]]:
         """The deferred messages of these sequence numbers: of each its lock token and its bytes.
 
         Raises Refused, and none is received, unless all are there. locks: or they are deleted.
         """
-        if missing := [number for number in numbers if number not in self._deferred]:
+        now = self.today()
+        found = {number: self._store.deferred(number) for number in numbers}
+        for message in found.values():
+            if message is not None and message.has_expired(now):
+                self._expire(message)
+        if missing := [number for number in found if self._store.deferred(number) is None]:
             raise Refused(
                 MESSAGE_NOT_FOUND,
                 "Failed to lock one or more specified messages. The message does not exist:"
                 f" {', '.join(map(str, missing))}.",
             )
-        received = []
-        for message in [self._deferred.pop(number) for number in dict.fromkeys(numbers)]:
-            self.counters.delivered += 1
-            self.counters.redelivered += 1
-            message.deliveries += 1
-            token = os.urandom(16)
-            until = None
-            if locks:
-                deadline = self._locks.add(token, message, self._clock.now())
-                self.arm(deadline)
-                until = self._clock.milliseconds(deadline)
-            else:
-                self.counters.deleted += 1
-            received.append((token, render(message, until)))
-        return received
+        return [self._lend(each, locks=locks) for each in found.values() if each is not None]
 
     def peek(self, first: int, count: int) -> list[bytes]:
         """Up to `count` messages from a sequence number on, whatever their state; they stay."""
-        aside = (each for each in (*self._locks.messages(), *self._deferred.values()))
-        near = nsmallest(count, (each for each in aside if each.sequence_number >= first))
-        found = islice(merge(near, self._backlog.peek(first, count)), count)
-        return [render(message, None) for message in found]
+        found = merge(self._store.walk(first), self._schedule.walk(first))
+        return [render(message, None) for message in islice(found, count)]
 
     # Settlement
 
     def check(self, token: bytes) -> None:
         """Raises Refused unless the lock under `token` is held."""
         self._locks.held(token, self._clock.now())
-
-    def complete(self, token: bytes) -> None:
-        """Remove the message. Raises Refused if its lock is lost."""
-        self._locks.end(token, self._clock.now())
-        self.counters.completed += 1
-
-    def release(self, token: bytes) -> None:
-        """Make the message available again, as if it had not been delivered. Raises Refused."""
-        message = self._locks.end(token, self._clock.now())
-        self.counters.released += 1
-        self._put_back(message)
-        self.dispatch()
-
-    def defer(self, token: bytes) -> None:
-        """Put the message aside, until it is received by its number. Raises Refused."""
-        message = self._locks.end(token, self._clock.now())
-        self.counters.deferred += 1
-        message.deferred = True
-        self._put_back(message)
-
-    def _put_back(self, message: StoredMessage) -> None:
-        if message.deferred:
-            self._deferred[message.sequence_number] = message
-        else:
-            self._backlog.put_back(message)
-
-    def abandon(self, token: bytes) -> None:
-        """Make the message available again after a failed delivery. Raises Refused."""
-        message = self._locks.end(token, self._clock.now())
-        self.counters.abandoned += 1
-        self._failed(message)
-        self.dispatch()
-
-    def dead_letter(self, token: bytes, reason: str | None, description: str | None) -> None:
-        """Move the message to the dead-letter queue. Raises Refused.
-
-        On a dead-letter queue itself the message stays where it is, as if it were released.
-        """
-        if self.dead_letters is None:
-            self.release(token)
-            return
-        self._bury(self._locks.end(token, self._clock.now()), reason, description)
 
     def renew(self, token: bytes) -> int:
         """Lock the message for another duration. Raises Refused if its lock is lost.
@@ -210,11 +152,48 @@ class Queue(Intake):
         self.counters.locks_renewed += 1
         return self._clock.milliseconds(deadline)
 
+    def settle(self, token: bytes, settlement: Settlement) -> None:
+        """Do with a locked message what its receiver has decided. Raises Refused.
+
+        On a dead-letter queue nothing can be dead-lettered: it is released instead.
+        """
+        if settlement.decision is Decision.DEAD_LETTER and self.dead_letters is None:
+            settlement = RELEASE
+        message = self._locks.end(token, self._clock.now())
+        counters, decision = self.counters, settlement.decision
+        if settlement.properties:
+            self._store.change(message, with_properties(message.data, settlement.properties))
+        if decision is Decision.COMPLETE:
+            counters.completed += 1
+            self._store.remove(message)
+            return
+        if decision is Decision.DEAD_LETTER:
+            self._bury(message)
+        elif decision is Decision.DEFER:
+            counters.deferred += 1
+            self._store.set_aside(message)
+        elif decision is Decision.ABANDON:
+            counters.abandoned += 1
+            self._failed(message)
+        else:
+            counters.released += 1
+            self._put_back(message)
+        self.dispatch()
+
+    def _put_back(self, message: StoredMessage) -> None:
+        if message.state is State.DEFERRED:
+            self._store.set_aside(message)
+        elif message.has_expired(self.today()):
+            self._expire(message)
+        else:
+            self._store.put_back(message)
+            self.arm_at(message.expires_at)
+
     def _failed(self, message: StoredMessage) -> None:
         message.failed_deliveries += 1
         most = self.config.max_delivery_count
         if self.dead_letters is not None and message.failed_deliveries >= most:
-            self._bury(
+            self._bury_for(
                 message,
                 "MaxDeliveryCountExceeded",
                 f"Message could not be consumed after {most} delivery attempts.",
@@ -222,46 +201,67 @@ class Queue(Intake):
         else:
             self._put_back(message)
 
-    def _bury(self, message: StoredMessage, reason: str | None, description: str | None) -> None:
+    def _expire(self, message: StoredMessage) -> None:
+        self.counters.expired += 1
+        if self.config.dead_letter_on_expiry and self.dead_letters is not None:
+            self._bury_for(
+                message, "TTLExpiredException", "The message expired and was dead lettered."
+            )
+        else:
+            self._store.remove(message)
+
+    def _bury_for(self, message: StoredMessage, reason: str, description: str) -> None:
+        why: Mapping[str, object] = {REASON: reason, DESCRIPTION: description}
+        self._store.change(message, with_properties(message.data, encoded(why)))
+        self._bury(message)
+
+    def _bury(self, message: StoredMessage) -> None:
         assert self.dead_letters is not None
-        given = {"DeadLetterReason": reason, "DeadLetterErrorDescription": description}
-        properties = {name: text for name, text in given.items() if text is not None}
-        if properties:
-            message.data = with_properties(message.data, properties)
         self.counters.dead_lettered += 1
+        self._store.remove(message)
         self.dead_letters.bury(message)
 
     def bury(self, message: StoredMessage) -> None:
         """Take a message that comes from the queue this is the dead-letter queue of."""
-        message.deliveries = 0
-        message.deferred = False
         self.counters.stored += 1
-        self._backlog.put_back(message)
+        self._store.add(message.dead())
         self.dispatch()
 
     # Time
 
     def run_once(self) -> float | None:
-        """Make available again what has been locked too long; return the next deadline, if any."""
+        """Do what is due: make available what was locked too long or scheduled, and expire.
+
+        Returns when to be called again, if there is need.
+        """
         now = self._clock.now()
         self._duplicates.forget(now)
+        self.enqueue_due()
         for message in self._locks.take_expired(now):
             self.counters.lock_expired += 1
             self._failed(message)
+        for message in self._store.expire(self._clock.milliseconds(now), AT_ONCE):
+            self._expire(message)
         self.dispatch()
-        return self._locks.next_deadline()
+        times = self._store.next_expiry(), self._schedule.next_time()
+        moments = (self._clock.moment(each) for each in times if each is not None)
+        return earliest(self._locks.next_deadline(), *moments)
 
-    def _held(self) -> int:
-        return len(self._backlog) + len(self._locks) + len(self._deferred)
+    def size(self) -> int:
+        """The bytes of all that it holds, its dead letters included."""
+        buried = 0 if self.dead_letters is None else self.dead_letters.size()
+        return self._store.size + self._schedule.size + buried
 
     def counts(self) -> dict[str, int]:
-        """The counters, and how many messages the queue holds now."""
-        held = self.dead_letters
+        """The counters, and what the queue holds now: messages by their state, and bytes."""
+        buried = self.dead_letters
         return asdict(self.counters) | {
-            "active": len(self._backlog),
-            "locked": len(self._locks),
-            "deferred_now": len(self._deferred),
-            "dead_letter_count": 0 if held is None else held._held(),
+            "active": self._store.count(Place.WAITING),
+            "locked": self._store.count(Place.LOCKED),
+            "deferred_now": self._store.count(Place.DEFERRED),
+            "scheduled_now": len(self._schedule),
+            "dead_letter_count": 0 if buried is None else len(buried._store),
+            "size_bytes": self._store.size + self._schedule.size,
             "remembered_ids": len(self._duplicates),
             "waiting_receivers": len(self._line),
         }

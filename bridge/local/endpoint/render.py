@@ -1,21 +1,26 @@
 """The bytes of an outgoing message: the stored ones, with what the service adds for a delivery.
 
-The service adds to the header the count of failed deliveries, and to the message annotations the
-sequence number, the time of arrival, under a lock its end, and the state of a deferred message.
+The service adds to the header the count of failed deliveries and the time to live that counts, and
+to the message annotations the sequence number, the time of arrival, under a lock its end, and the
+state of a message that is deferred or scheduled.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from struct import Struct
 
 from bridge.local.endpoint import wire
-from bridge.local.endpoint.backlog import StoredMessage
+from bridge.local.endpoint.message import State, StoredMessage
 
 _SEQUENCE = b"x-opt-sequence-number"
 _ENQUEUED = b"x-opt-enqueued-time"
 _LOCKED = b"x-opt-locked-until"
 _STATE = b"x-opt-message-state"
 _OURS = (_SEQUENCE, _ENQUEUED, _LOCKED, _STATE)
+
+# The most milliseconds that the field has room for.
+_LONGEST_TTL = 2**32 - 1
 
 _UINT = Struct(">I").pack
 
@@ -47,7 +52,8 @@ def render(message: StoredMessage, locked_until: int | None) -> bytes:
     data = message.data
     if (
         locked_until is not None
-        and not message.deferred
+        and message.state is State.ACTIVE
+        and message.expires_at is None
         and data[2] >= wire.PROPERTIES
         and data[1] == 0x53
     ):
@@ -85,15 +91,18 @@ def _with_own_sections(message: StoredMessage, locked_until: int | None) -> byte
         else:
             rest = start
             break
+    if message.expires_at is not None:
+        ttl = min(message.expires_at - message.enqueued_at, _LONGEST_TTL)
+        header[2] = b"p" + _UINT(ttl)
     annotations += [
         _SEQUENCE_KEY + message.sequence_number.to_bytes(8, "big", signed=True),
         _ENQUEUED_KEY + message.enqueued_at.to_bytes(8, "big", signed=True),
     ]
     if locked_until is not None:
         annotations.append(_LOCKED_KEY + locked_until.to_bytes(8, "big", signed=True))
-    if message.deferred:
-        # An int; the service's number for the state.
-        annotations.append(_STATE_KEY + b"\x54\x01")
+    if message.state is not State.ACTIVE:
+        # An int of one byte.
+        annotations.append(_STATE_KEY + b"\x54" + bytes((message.state,)))
     fields = b"".join(header) + b"p" + _UINT(message.failed_deliveries)
     return b"".join(
         (
@@ -105,8 +114,8 @@ def _with_own_sections(message: StoredMessage, locked_until: int | None) -> byte
     )
 
 
-def with_properties(data: bytes, properties: dict[str, str]) -> bytes:
-    """The message `data` with `properties` set among its application properties.
+def with_properties(data: bytes, properties: Mapping[str, bytes]) -> bytes:
+    """The message `data` with `properties`, encoded, set among its application properties.
 
     A message whose sections cannot be told apart is returned as it is.
     """
@@ -116,7 +125,7 @@ def with_properties(data: bytes, properties: dict[str, str]) -> bytes:
         return data
 
 
-def _with_properties(data: bytes, properties: dict[str, str]) -> bytes:
+def _with_properties(data: bytes, properties: Mapping[str, bytes]) -> bytes:
     names = tuple(name.encode() for name in properties)
     entries: list[bytes] = []
     before = after = len(data)
@@ -126,7 +135,7 @@ def _with_properties(data: bytes, properties: dict[str, str]) -> bytes:
             if number == wire.APPLICATION_PROPERTIES:
                 entries, after = _entries(data, value, names), end
             break
-    entries += [_string(name) + _string(text) for name, text in properties.items()]
+    entries += [_string(name) + value for name, value in properties.items()]
     return data[:before] + b"\x00St" + _map(entries) + data[after:]
 
 

@@ -8,8 +8,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias
+from uuid import UUID
 
-from proton import Message, int32, symbol
+from proton import Message, int32, symbol, ulong
 
 from bridge.local.endpoint.outcomes import DECODE_ERROR, Refused
 
@@ -17,15 +18,20 @@ if TYPE_CHECKING:
     from proton._data import PythonAMQPData
 
 Properties: TypeAlias = Mapping[str, object]
+Number: TypeAlias = "str | bytes | UUID | ulong | None"
 
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What a client asks: its application properties and the value of its body."""
+    """What a client asks: its application properties and the value of its body.
 
-    message: Message
+    `number` is the id of the message, `reply_to` where the reply goes.
+    """
+
     properties: Properties
     body: object
+    number: Number
+    reply_to: str | None
 
     @property
     def operation(self) -> str:
@@ -50,9 +56,9 @@ def read_request(data: bytes) -> Request:
         message.decode(data)
         given: Properties = message.properties or {}
         properties = {str(key): value for key, value in given.items()}
+        return Request(properties, message.body, message.id, message.reply_to)
     except Exception as error:  # proton raises its own errors and those of Python's codecs
         raise Refused(DECODE_ERROR, f"The request cannot be read: {error}.") from error
-    return Request(message, properties, message.body)
 
 
 def write_reply(request: Request, reply: Reply, *, dashes: bool) -> bytes:
@@ -64,7 +70,7 @@ def write_reply(request: Request, reply: Reply, *, dashes: bool) -> bytes:
     if reply.condition is not None:
         properties["error-condition" if dashes else "errorCondition"] = symbol(reply.condition)
     message = Message(
-        correlation_id=request.message.id,
+        correlation_id=request.number,
         properties=properties,
         body=reply.body,
     )

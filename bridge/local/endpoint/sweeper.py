@@ -1,4 +1,4 @@
-"""The timer of one entity: it ends the locks that are due, and forgets old message ids."""
+"""The timer of one entity: it ends locks, expires and enqueues messages, forgets old ids."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ import asyncio
 from bridge.local.endpoint.queue import Queue
 from bridge.local.endpoint.topic import Topic
 
-# Locks that end within this many seconds of each other are ended together.
+# What is due within this many seconds of each other is done together.
 _GRAIN = 0.005
 # Message ids are forgotten at least this often, in seconds, even if nothing arrives.
 _IDLE = 1.0
 
 
 class Sweeper:
-    """Calls `run_once` of an entity when its next lock ends, and once a second."""
+    """Calls `run_once` of an entity when there is something to do, and once a second."""
 
     def __init__(self, entity: Queue | Topic, loop: asyncio.AbstractEventLoop) -> None:
         self._entity = entity

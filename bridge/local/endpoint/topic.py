@@ -1,7 +1,7 @@
 """A topic: what is sent to it is stored for each of its subscriptions.
 
-A subscription is a queue that nobody sends to. There are no filters: each gets every message. The
-bytes of a send without duplicates are in memory once, however many subscriptions share them.
+There are no filters: each gets every message. The bytes of a send without duplicates are in memory
+once, however many subscriptions share them.
 """
 
 from __future__ import annotations
@@ -17,6 +17,10 @@ from bridge.local.endpoint.journal import Journal
 from bridge.local.endpoint.queue import Queue
 
 
+class Subscription(Queue):
+    """A queue that nobody sends to: its topic stores in it what it has accepted."""
+
+
 class Topic(Intake):
     """A topic and its subscriptions by name. Without any, what it accepts is gone, but counted."""
 
@@ -25,7 +29,7 @@ class Topic(Intake):
         name: str,
         config: EntityConfig,
         clock: Clock,
-        subscriptions: Mapping[str, Queue],
+        subscriptions: Mapping[str, Subscription],
         journal: Journal | None = None,
     ) -> None:
         super().__init__(name, config, clock, journal)
@@ -34,8 +38,13 @@ class Topic(Intake):
 
     @property
     def next_sequence_number(self) -> int:
-        """The number that the next new message will get, in every subscription."""
+        """The number that the next new message will get; each subscription counts anew."""
         return self._last + 1
+
+    def new_number(self) -> int:
+        """A sequence number for a message that is not stored yet."""
+        self._last += 1
+        return self._last
 
     def store(self, arrival: Arrival, fresh: list[int] | range, enqueued_at: int) -> None:
         """Let the messages wait in every subscription."""
@@ -45,11 +54,24 @@ class Topic(Intake):
             subscription.counters.stored += len(fresh)
             subscription.store(arrival, fresh, enqueued_at)
 
+    def size(self) -> int:
+        """The bytes of what is scheduled and of what has not left its fullest subscription."""
+        fullest = max((each.size() for each in self.subscriptions.values()), default=0)
+        return self._schedule.size + fullest
+
     def run_once(self) -> float | None:
-        """Forget the ids that the window has passed over; there are no locks to end."""
+        """Forget the ids that the window has passed over, and store what was scheduled for now.
+
+        Returns when to be called again, if there is need.
+        """
         self._duplicates.forget(self._clock.now())
-        return None
+        self.enqueue_due()
+        due = self._schedule.next_time()
+        return None if due is None else self._clock.moment(due)
 
     def counts(self) -> dict[str, int]:
-        """The counters, and the ids that are remembered."""
-        return asdict(self.counters) | {"remembered_ids": len(self._duplicates)}
+        """The counters, what is scheduled, and the ids that are remembered."""
+        return asdict(self.counters) | {
+            "scheduled_now": len(self._schedule),
+            "remembered_ids": len(self._duplicates),
+        }

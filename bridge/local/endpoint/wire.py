@@ -77,6 +77,17 @@ def unsigned(buffer: Buffer, at: int) -> int | None:
     raise Malformed(f"0x{code:02x} is not an unsigned number")
 
 
+def moment(buffer: Buffer, at: int) -> int | None:
+    """The timestamp or long whose constructor is at `at`, or None for null. Raises Malformed."""
+    end = skip(buffer, at)
+    code = buffer[at]
+    if code == 0x40:
+        return None
+    if code in (0x81, 0x83):
+        return int.from_bytes(buffer[at + 1 : end], "big", signed=True)
+    raise Malformed(f"0x{code:02x} is not a time")
+
+
 def descriptor(buffer: Buffer, at: int) -> tuple[int, int]:
     """The numeric descriptor at `at`, and where the described value begins. Raises Malformed."""
     try:

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from uuid import uuid4
+
 from bridge.local.endpoint.faults.fault import Action, Fault, Operation
 from bridge.local.endpoint.outcomes import (
     ENTITY_DISABLED,
     LINK_DETACH_FORCED,
-    RESOURCE_LIMIT_EXCEEDED,
     SERVER_BUSY,
     TRACKED,
     UNAUTHORIZED,
     Refused,
+    full,
     lock_lost,
 )
 
@@ -32,10 +34,7 @@ _DEFAULTS: dict[Action, tuple[str, str]] = {
         ENTITY_DISABLED,
         "Messaging entity is currently disabled, it must be enabled before it can be used.",
     ),
-    "fill": (
-        RESOURCE_LIMIT_EXCEEDED,
-        "The maximum entity size has been reached or exceeded.",
-    ),
+    "fill": (full().condition, full().description),
 }
 _LOST = lock_lost()
 _SPECIAL: dict[tuple[Action, Operation], tuple[str, str]] = {
@@ -53,8 +52,9 @@ def refusal_of(fault: Fault) -> Refused:
     given = fault.model_fields_set
     if fault.condition not in (None, condition):
         description = f"The scripted fault {fault.name!r} of the local endpoint."
-    return Refused(
-        fault.condition or condition,
-        (fault.description or "") if "description" in given else description,
-        fault.info if "info" in given else TRACKED,
-    )
+    if "description" not in given:
+        info = fault.info if "info" in given else TRACKED
+        return Refused(fault.condition or condition, description, info)
+    # What somebody has written is sent as it is, without a trace.
+    info = fault.info if "info" in given else {"tracking-id": str(uuid4())}
+    return Refused(fault.condition or condition, fault.description or "", info)
