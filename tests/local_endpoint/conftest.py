@@ -26,7 +26,7 @@ PATIENCE = 10.0
 
 #: The kinds of queues, and how many tests may ask for one of each.
 KINDS = {
-    "plain": (EntityConfig(), 64),
+    "plain": (EntityConfig(), 96),
     "short": (EntityConfig(lock_duration=0.4, max_delivery_count=2), 14),
     "renewed": (EntityConfig(lock_duration=1.5), 1),
     "window": (EntityConfig(duplicate_window=0.5), 2),
