@@ -66,11 +66,13 @@ def flow(credit: int, *, drain: bool) -> bytes:
     return frame(described(0x13, *fields))
 
 
-def disposition(number: int, *, settled: bool) -> bytes:
-    """A receiver accepts a delivery."""
+ACCEPTED = b"\x00S$E"
+
+
+def disposition(number: int, *, settled: bool, outcome: bytes = ACCEPTED) -> bytes:
+    """A receiver settles a delivery."""
     nothing, flag = b"@", b"A" if settled else b"B"
-    accepted = b"\x00S$E"
-    return frame(described(0x15, b"A", b"R" + bytes((number,)), nothing, flag, accepted))
+    return frame(described(0x15, b"A", b"R" + bytes((number,)), nothing, flag, outcome))
 
 
 def transfer(payload: bytes, *, more: bool, message_format: int = 0, number: int = 0) -> bytes:

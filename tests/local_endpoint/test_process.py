@@ -112,3 +112,15 @@ def test_a_bad_value_is_named(arguments: list[str], complaint: bytes) -> None:
 def test_a_process_that_does_not_start_says_why() -> None:
     with pytest.raises(RuntimeError, match="cannot be the name"), run_endpoint(["$cbs"]):
         pass
+
+
+def test_a_topic_is_given_on_the_command_line_or_in_the_file(tmp_path: Path) -> None:
+    config = tmp_path / "Config.json"
+    config.write_text(
+        '{"UserConfig": {"Namespaces": [{"Name": "sbemulatorns", "Topics":'
+        ' [{"Name": "news", "Subscriptions": [{"Name": "a"}]}]}]}}'
+    )
+    with start("--config", str(config), "--subscription", "news/b") as process:
+        _, err = process.communicate(timeout=10)
+    assert process.returncode == 2
+    assert b"the topic 'news' is in " in err

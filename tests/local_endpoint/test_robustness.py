@@ -22,6 +22,8 @@ from tests.local_endpoint.raw import (
     attached,
     connect,
     described,
+    disposition,
+    flow,
     frame,
     hang_up,
     text,
@@ -72,6 +74,32 @@ def test_a_link_that_cannot_be_had_is_refused_with_the_reason(
         reader, writer = await connect(bench)
         writer.write(SASL + ANONYMOUS + AMQP + OPEN + BEGIN + link)
         assert condition in await until_performative(reader, 0x16)
+        await hang_up(writer)
+
+    bench.run(work())
+
+
+@pytest.mark.parametrize(
+    "outcome",
+    [
+        described(0x25, described(0x1D, b"\xa3\x01\xff")),
+        described(0x25, described(0x1D, b"\xa3\x01c", b"\xa1\x01\xff")),
+        described(0x27, b"A", b"B", b"\xc1\x06\x02\xa3\x01\xff\x54\x01"),
+    ],
+    ids=["condition", "description", "annotations"],
+)
+def test_an_outcome_that_cannot_be_read_is_refused_and_the_message_stays_locked(
+    bench: Bench, lane: Lane, outcome: bytes
+) -> None:
+    async def work() -> None:
+        await lane.send("a")
+        reader, writer = await connect(bench)
+        writer.write(SASL + ANONYMOUS + AMQP + OPEN + BEGIN + attach(lane.name, receiver=True))
+        writer.write(flow(1, drain=False))
+        await until_performative(reader, 0x14)
+        writer.write(disposition(0, settled=False, outcome=outcome))
+        assert b"amqp:decode-error" in await until_performative(reader, 0x15)
+        assert lane.counts()["locked"] == 1
         await hang_up(writer)
 
     bench.run(work())

@@ -136,9 +136,14 @@ def main(
             written = read_config(config_file, ignore_rules=ignore_rules)
         for note in written.notes:
             click.echo(note, err=True)
+        given = _topics(topics, subscriptions, config)
+        for name in given.keys() & written.topics.keys():
+            raise click.UsageError(
+                f"the topic {name!r} is in {config_file}: give its subscriptions there"
+            )
         endpoint = Endpoint(
             {**dict.fromkeys(queues, config), **written.queues},
-            topics={**_topics(topics, subscriptions, config), **written.topics},
+            topics={**given, **written.topics},
             host=host,
             port=port,
             journal=journal,

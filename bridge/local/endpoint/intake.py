@@ -38,7 +38,6 @@ class Intake(ABC):
         self._journal = journal
         self._duplicates = DuplicateWindow(config.duplicate_window)
         self._schedule = Schedule()
-        self._size_at_most = 0
 
     @property
     @abstractmethod
@@ -147,19 +146,10 @@ class Intake(ABC):
             self.arm(self._clock.moment(today))
 
     def _make_room(self, size: int) -> None:
-        """Raises Refused if the entity would hold too much with `size` bytes more.
-
-        What it holds is asked for only when the sum of what has come since the last time is too
-        much: of a topic, it takes a look at each subscription.
-        """
+        """Raises Refused if the entity would hold too much with `size` bytes more."""
         limit = self.config.max_size_bytes
-        if limit is None:
-            return
-        if self._size_at_most + size > limit:
-            self._size_at_most = self.size()
-            if self._size_at_most + size > limit:
-                raise full(self.name, self._size_at_most, limit)
-        self._size_at_most += size
+        if limit is not None and (held := self.size()) + size > limit:
+            raise full(self.name, held, limit)
 
     def _record(self, ids: list[bytes | None]) -> None:
         if self._journal is None or not ids:
