@@ -19,21 +19,41 @@ create table if not exists stagebus_data.destinations (
     constraint a_pause_has_a_reason check ((paused_at is null) = (pause_reason is null))
 );
 
+-- timeout: how long an attempt is its worker's without a heartbeat. start_timeout: a message that
+-- nobody started for so long is published again; 0: never. retry_delay: before the second attempt,
+-- doubled for each one more, up to max_retry_delay. The last five are what its stages begin with.
 create table if not exists stagebus_data.task_types (
-    task_type     text        not null primary key,
-    destination   text        not null default 'tasks'
-                  references stagebus_data.destinations (destination),
-    boundary      text        not null default 'chunk',
-    batch_size    integer     not null default 1000,
-    timeout       interval    not null default interval '15 minutes',
-    max_attempts  integer     not null default 3,
-    created_at    timestamptz not null default clock_timestamp(),
+    task_type           text        not null primary key,
+    destination         text        not null default 'tasks'
+                        references stagebus_data.destinations (destination),
+    boundary            text        not null default 'chunk',
+    batch_size          integer     not null default 1000,
+    timeout             interval    not null default interval '15 minutes',
+    start_timeout       interval    not null default interval '1 day',
+    max_attempts        integer     not null default 3,
+    retry_delay         interval    not null default interval '5 seconds',
+    max_retry_delay     interval    not null default interval '10 minutes',
+    tolerated_failures  text        not null default '100%',
+    stage_timeout       interval    not null default interval '0',
+    on_failure          text        not null default 'fail_job',
+    job_messages        boolean     not null default false,
+    created_at          timestamptz not null default clock_timestamp(),
     constraint task_type_has_1_to_100_characters check (length(task_type) between 1 and 100),
     constraint boundary_is_known check (boundary in ('by_stage', 'chunk')),
     constraint batch_size_is_1_to_100000 check (batch_size between 1 and 100000),
     constraint timeout_is_1_second_to_7_days
         check (timeout between interval '1 second' and interval '7 days'),
-    constraint max_attempts_is_1_to_1000 check (max_attempts between 1 and 1000)
+    constraint start_timeout_is_0_or_10_seconds_to_30_days check (start_timeout = interval '0'
+        or start_timeout between interval '10 seconds' and interval '30 days'),
+    constraint max_attempts_is_1_to_1000 check (max_attempts between 1 and 1000),
+    constraint retry_delay_is_0_to_max_retry_delay
+        check (retry_delay between interval '0' and max_retry_delay),
+    constraint max_retry_delay_is_at_most_7_days check (max_retry_delay <= interval '7 days'),
+    constraint tolerated_failures_is_a_number_or_a_percentage check (
+        tolerated_failures ~ '^([0-9]{1,9}|(100|[0-9]{1,2}(\.[0-9]{1,6})?)%)$'),
+    constraint stage_timeout_is_0_or_1_second_to_365_days check (stage_timeout = interval '0'
+        or stage_timeout between interval '1 second' and interval '365 days'),
+    constraint on_failure_is_fail_job_or_wait check (on_failure in ('fail_job', 'wait'))
 );
 
 -- One row: the digest of sql/ that was replayed last, and the database's search_path: what was

@@ -6,6 +6,8 @@ drop table if exists stagebus_data.counter_groups;
 
 drop table if exists stagebus_data.counter_slots;
 
+drop table if exists stagebus_data.task_keys;
+
 drop table if exists stagebus_data.tasks;
 
 drop table if exists stagebus_data.stages;

@@ -6,6 +6,7 @@ create table if not exists stagebus_data.jobs (
     job_id      uuid        not null primary key,
     job_type    text        not null,
     state       text        not null default 'created',
+    cancelling  boolean     not null default false,
     parameters  jsonb       not null default '{}',
     created_at  timestamptz not null,
     created_by  text        not null default session_user,
@@ -16,7 +17,9 @@ create table if not exists stagebus_data.jobs (
     constraint job_state_is_known check (state in (
         'created', 'running', 'completed', 'completed_with_errors', 'failed', 'cancelled')),
     constraint a_job_has_an_end_exactly_when_it_ended
-        check ((ended_at is null) = (state in ('created', 'running')))
+        check ((ended_at is null) = (state in ('created', 'running'))),
+    constraint a_job_that_is_being_cancelled_ends_as_cancelled
+        check (not cancelling or state in ('created', 'running', 'cancelled'))
 );
 
 -- The one unique key that job_id does not lead: it is what finds the job.
@@ -31,25 +34,32 @@ create table if not exists stagebus_data.job_dedupe_keys (
 create index if not exists job_dedupe_keys_of_a_job
     on stagebus_data.job_dedupe_keys (job_id);
 
+-- ending: why its tasks are being cancelled; from then on nothing of it is claimed or started.
+-- repair: reopened after its job had gone past it; its end advances nothing.
 create table if not exists stagebus_data.stages (
-    job_id        uuid        not null
-                  references stagebus_data.jobs (job_id) on delete cascade,
-    stage         integer     not null,
-    task_type     text        not null references stagebus_data.task_types (task_type),
-    destination   text        not null references stagebus_data.destinations (destination),
-    state         text        not null default 'filling',
-    parameters    jsonb       not null default '{}',
-    nonce         text        not null,
-    task_count    integer     not null default 0,
-    batch_count   integer     not null default 0,
-    body_bytes    bigint      not null default 0,
-    open_groups   integer     not null default 0,
-    completed     integer     not null default 0,
-    failed        integer     not null default 0,
-    cancelled     integer     not null default 0,
-    created_at    timestamptz not null,
-    sealed_at     timestamptz,
-    ended_at      timestamptz,
+    job_id              uuid        not null
+                        references stagebus_data.jobs (job_id) on delete cascade,
+    stage               integer     not null,
+    task_type           text        not null references stagebus_data.task_types (task_type),
+    destination         text        not null references stagebus_data.destinations (destination),
+    state               text        not null default 'filling',
+    ending              text,
+    repair              boolean     not null default false,
+    parameters          jsonb       not null default '{}',
+    nonce               text        not null,
+    tolerated_failures  text        not null default '100%',
+    deadline            timestamptz,
+    on_failure          text        not null default 'fail_job',
+    task_count          integer     not null default 0,
+    batch_count         integer     not null default 0,
+    body_bytes          bigint      not null default 0,
+    open_groups         integer     not null default 0,
+    completed           integer     not null default 0,
+    failed              integer     not null default 0,
+    cancelled           integer     not null default 0,
+    created_at          timestamptz not null,
+    sealed_at           timestamptz,
+    ended_at            timestamptz,
     primary key (job_id, stage),
     constraint stage_is_1_to_32767 check (stage between 1 and 32767),
     constraint stage_parameters_are_an_object check (jsonb_typeof(parameters) = 'object'),
@@ -57,6 +67,10 @@ create table if not exists stagebus_data.stages (
     constraint stage_state_is_known check (state in (
         'filling', 'provisional', 'blocked', 'open',
         'completed', 'completed_with_errors', 'failed', 'cancelled')),
+    constraint ending_is_cancel_or_deadline check (ending in ('cancel', 'deadline')),
+    constraint tolerated_failures_is_a_number_or_a_percentage check (
+        tolerated_failures ~ '^([0-9]{1,9}|(100|[0-9]{1,2}(\.[0-9]{1,6})?)%)$'),
+    constraint on_failure_is_fail_job_or_wait check (on_failure in ('fail_job', 'wait')),
     constraint a_stage_is_sealed_exactly_when_it_left_filling
         check ((sealed_at is null) = (state = 'filling')),
     constraint a_stage_has_an_end_exactly_when_it_ended check ((ended_at is null) = (state in (
@@ -67,9 +81,13 @@ create table if not exists stagebus_data.stages (
         check (completed::bigint + failed + cancelled <= task_count)
 );
 
+-- Whose deadline comes next.
+create index if not exists stages_by_deadline
+    on stagebus_data.stages (deadline) where deadline is not null and ended_at is null;
+
 -- state is null while the task inherits pending_queue or queued from its batch. Every other state
 -- is written here, in the transaction that moves its counter. token is the worker's right to
--- finish; it stays after the end, so that a repeated completion is recognised.
+-- finish; it stays after the attempt, so that a repeated report is recognised.
 -- No index but the key: a changed column in any index would cost every update its HOT.
 create table if not exists stagebus_data.tasks (
     job_id      uuid     not null,
@@ -88,6 +106,16 @@ create table if not exists stagebus_data.tasks (
     constraint a_processing_task_has_a_token check (state <> 'processing' or token is not null),
     constraint only_a_completed_task_has_a_result check (result is null or state = 'completed')
 ) partition by range (job_id);
+
+-- Only for a stage that names the parameter which tells its tasks apart.
+create table if not exists stagebus_data.task_keys (
+    job_id      uuid    not null,
+    stage       integer not null,
+    task_key    text    not null,
+    task_index  integer not null,
+    primary key (job_id, stage, task_key),
+    constraint task_key_has_1_to_512_characters check (length(task_key) between 1 and 512)
+);
 
 -- Which task counts in which slot and group: stagebus.slot_of, stagebus.group_of.
 create table if not exists stagebus_data.counter_slots (

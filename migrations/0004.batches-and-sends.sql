@@ -4,10 +4,13 @@ set local role stagebus_owner;
 
 -- A batch covers the tasks first_index .. last_index, or, when scattered, those of them that
 -- batch_members lists. published_through: all its tasks up to this index were accepted.
+-- start_due_at: when to look whether its messages were started; null: not queued, or all were.
+-- A batch of kind job is one message of job_messages; its task_count, too, is 1.
 create table if not exists stagebus_data.batches (
     job_id             uuid        not null,
     batch_id           uuid        not null,
     stage              integer     not null,
+    kind               text        not null default 'tasks',
     destination        text        not null references stagebus_data.destinations (destination),
     seq                bigint      not null generated always as identity,
     scattered          boolean     not null default false,
@@ -26,8 +29,12 @@ create table if not exists stagebus_data.batches (
     last_error         text,
     created_at         timestamptz not null,
     queued_at          timestamptz,
+    start_due_at       timestamptz,
     primary key (job_id, batch_id),
     foreign key (job_id, stage) references stagebus_data.stages (job_id, stage) on delete cascade,
+    constraint kind_is_tasks_or_job check (kind in ('tasks', 'job')),
+    constraint a_job_batch_is_scattered_and_has_one_message
+        check (kind = 'tasks' or (scattered and task_count = 1)),
     constraint batch_state_is_known check (state in (
         'pending_queue', 'publishing', 'queued', 'held', 'failed', 'cancelled')),
     constraint a_batch_is_leased_exactly_while_it_is_publishing check (
@@ -38,12 +45,18 @@ create table if not exists stagebus_data.batches (
     constraint published_through_lies_in_the_batch
         check (published_through between first_index - 1 and last_index),
     constraint a_queued_batch_is_published_through_its_last_task
-        check (state <> 'queued' or (published_through = last_index and queued_at is not null))
+        check (state <> 'queued' or (published_through = last_index and queued_at is not null)),
+    constraint only_a_queued_batch_is_due_to_be_started
+        check (start_due_at is null or state = 'queued')
 ) with (fillfactor = 50);
 
 -- Finds the range batch of a task.
 create unique index if not exists batches_by_range
     on stagebus_data.batches (job_id, stage, first_index) where not scattered;
+
+-- Says whether tasks of a stage were ever put into scattered batches.
+create index if not exists batches_scattered
+    on stagebus_data.batches (job_id, stage) where scattered and kind = 'tasks';
 
 -- What can be claimed, oldest first.
 create index if not exists batches_waiting
@@ -52,6 +65,10 @@ create index if not exists batches_waiting
 -- Whose lease may have run out.
 create index if not exists batches_leased
     on stagebus_data.batches (lease_until) where state = 'publishing';
+
+-- Whose messages should have been started by now.
+create index if not exists batches_by_start_due
+    on stagebus_data.batches (start_due_at) where start_due_at is not null;
 
 -- A task of a scattered batch belongs to one of them at a time.
 create table if not exists stagebus_data.batch_members (
@@ -64,6 +81,21 @@ create table if not exists stagebus_data.batch_members (
 
 create index if not exists batch_members_by_batch
     on stagebus_data.batch_members (job_id, batch_id, task_index);
+
+-- What a controller is told: a stage or a job has ended. Published as a batch of kind job.
+create table if not exists stagebus_data.job_messages (
+    job_id      uuid        not null,
+    batch_id    uuid        not null,
+    event       text        not null,
+    stage       integer,
+    status      text        not null,
+    created_at  timestamptz not null,
+    primary key (job_id, batch_id),
+    foreign key (job_id, batch_id)
+        references stagebus_data.batches (job_id, batch_id) on delete cascade,
+    constraint event_is_known check (event in ('stage_ended', 'job_ended')),
+    constraint a_stage_event_names_its_stage check ((stage is not null) = (event = 'stage_ended'))
+);
 
 create table if not exists stagebus_data.sends (
     job_id       uuid        not null,

@@ -99,6 +99,30 @@ class Started:
 
 
 @dataclass(frozen=True)
+class Failed:
+    """A row of fail_tasks."""
+
+    task_id: str
+    verdict: str
+    retry_at: datetime | None
+
+
+@dataclass(frozen=True)
+class Order:
+    """A row of type order_report."""
+
+    order_id: int | None
+    action: str
+    status: str
+    job_id: UUID
+    stage: int | None
+    batch_id: UUID | None
+    tasks: int
+    tasks_done: int
+    note: str
+
+
+@dataclass(frozen=True)
 class PublishedStage:
     """A stage whose messages are on the broker, as far as the database knows."""
 
@@ -599,7 +623,65 @@ class Client:
         )
         return verdict
 
+    def fail_tasks(
+        self,
+        task_ids: Sequence[str | None] | None,
+        token: UUID | None,
+        errors: Sequence[str | None] | None,
+        retry: bool | None = True,
+    ) -> list[Failed]:
+        """A row per task id, in the order of the ids."""
+        return self._objects(
+            Failed,
+            "select * from stagebus.fail_tasks(%s::text[], %s::uuid, %s::text[], retry => %s)",
+            task_ids,
+            token,
+            errors,
+            retry,
+        )
+
+    def fail_task(
+        self,
+        task_id: str | None,
+        token: UUID | None,
+        error: str | None = "out of luck",
+        retry: bool | None = True,
+    ) -> str:
+        verdict: str = self.value(
+            "select stagebus.fail_task(%s, %s, %s, retry => %s)", task_id, token, error, retry
+        )
+        return verdict
+
     # Operators.
+
+    def order(self, function: str, *arguments: Any, **options: Any) -> Order:
+        """A call of retry_tasks, cancel_job, hold_batch …: its report."""
+        (order,) = self.orders(function, *arguments, **options)
+        return order
+
+    def orders(self, function: str, *arguments: Any, **options: Any) -> list[Order]:
+        given = ["%s"] * len(arguments) + [f"{option} => %s" for option in options]
+        values = [
+            Jsonb(value) if isinstance(value, dict) else value
+            for value in (*arguments, *options.values())
+        ]
+        return self._objects(
+            Order, f"select * from stagebus.{function}({', '.join(given)})", *values
+        )
+
+    def work_orders(self, limit: int = 10_000) -> int:
+        """Works off all orders, as a bridge does; returns in how many steps."""
+        steps = 0
+        while orders := self.column("select * from stagebus.working_orders()"):
+            for order_id in orders:
+                self.execute("select stagebus.work_order(%s, %s)", order_id, limit)
+                steps += 1
+                assert steps < 100_000, "an order never ends"
+        return steps
+
+    def recount(self, job_id: UUID, stage: int = 1) -> list[Any]:
+        """What the counters say and the rows do not."""
+        return self.rows("select * from stagebus.recount_stage(%s, %s)", job_id, stage)
 
     def set_task_type(self, task_type: str | None, **options: Any) -> None:
         """Options: boundary, batch_size, timeout, max_attempts, destination."""

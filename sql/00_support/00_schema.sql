@@ -24,3 +24,24 @@ $$;
 revoke all on type stagebus.stage_summary from public;
 comment on type stagebus.stage_summary is
     'A stage in one row: its tasks, its batches, and the bytes of its message bodies (at most).';
+
+do $$
+begin
+    create type stagebus.order_report as (
+        order_id bigint,
+        action text,
+        status text,
+        job_id uuid,
+        stage integer,
+        batch_id uuid,
+        tasks integer,
+        tasks_done integer,
+        note text
+    );
+exception when duplicate_object then
+    null;
+end;
+$$;
+revoke all on type stagebus.order_report from public;
+comment on type stagebus.order_report is
+    'What an order does, or, as a dry run, would do: how many tasks, and how many so far.';

@@ -2,7 +2,9 @@
 create or replace function stagebus.append_tasks(
     p_job_id uuid,
     p_stage integer,
-    p_tasks jsonb[]
+    p_tasks jsonb[],
+    task_key text default null,
+    on_conflict text default 'error'
 ) returns integer
 language plpgsql
 security definer
@@ -10,12 +12,19 @@ set search_path = stagebus_data, stagebus, pg_temp
 as $$
 declare
     v_stage    stagebus_data.stages := stagebus.lock_filling_stage(p_job_id, p_stage);
-    v_count    integer := coalesce(cardinality(p_tasks), 0);
+    v_tasks    jsonb[] := p_tasks;
+    v_count    integer;
     v_bad      record;
     v_job_type text := (select j.job_type from jobs as j where j.job_id = p_job_id);
     v_size     record;
     v_common   integer := coalesce(octet_length(nullif(v_stage.parameters, '{}')::text), 0);
 begin
+    if append_tasks.task_key is not null then
+        v_tasks := stagebus.take_task_keys(
+            p_job_id, p_stage, v_stage.task_count, p_tasks, append_tasks.task_key,
+            append_tasks.on_conflict);
+    end if;
+    v_count := coalesce(cardinality(v_tasks), 0);
     if v_count = 0 then
         return v_stage.task_count;
     end if;
@@ -27,7 +36,7 @@ begin
     end if;
 
     select a.ordinal, a.task into v_bad
-    from unnest(p_tasks) with ordinality as a (task, ordinal)
+    from unnest(v_tasks) with ordinality as a (task, ordinal)
     where a.task is null or jsonb_typeof(a.task) <> 'object'
     order by a.ordinal
     limit 1;
@@ -39,11 +48,11 @@ begin
             'Pass one object per task, e.g. jsonb_build_object(''name'', name).');
     end if;
     perform stagebus.check_nesting(
-        p_tasks, 'the parameters of task %s', number_before => v_stage.task_count);
+        v_tasks, 'the parameters of task %s', number_before => v_stage.task_count);
 
     insert into tasks (job_id, stage, task_index, parameters)
     select p_job_id, p_stage, v_stage.task_count + a.ordinal, a.task
-    from unnest(p_tasks) with ordinality as a (task, ordinal);
+    from unnest(v_tasks) with ordinality as a (task, ordinal);
 
     select sum(m.bytes) as total, max(m.bytes) as largest, max(m.task_index) filter (
         where m.bytes = m.largest) as largest_index
@@ -55,7 +64,7 @@ begin
                 (v_stage.task_count + a.ordinal)::integer as task_index,
                 (v_common + octet_length(a.task::text)
                     + 2 * length((v_stage.task_count + a.ordinal)::text) + 1)::bigint as bytes
-            from unnest(p_tasks) with ordinality as a (task, ordinal)
+            from unnest(v_tasks) with ordinality as a (task, ordinal)
         ) as s
     ) as m;
     perform stagebus.check_message_size(
@@ -70,6 +79,8 @@ begin
     return v_stage.task_count + v_count;
 end;
 $$;
-comment on function stagebus.append_tasks(uuid, integer, jsonb[]) is
+comment on function stagebus.append_tasks(uuid, integer, jsonb[], text, text) is
     'Adds a task for each object to a filling stage and returns how many the stage now has. '
-    'Locks the stage. Raises SB105, SB106, SB108, SB110, SB111, SB118.';
+    'task_key names the parameter that no two tasks of the stage share; on_conflict => ''skip'' '
+    'leaves out what is there already. '
+    'Locks the stage. Raises SB105, SB106, SB108, SB110, SB111, SB114, SB118, SB122.';

@@ -6,7 +6,9 @@ create or replace function stagebus.create_stage_tasks_from_array(
     p_tasks jsonb[],
     parameters jsonb default '{}',
     seal boolean default true,
-    if_exists text default 'error'
+    if_exists text default 'error',
+    task_key text default null,
+    on_conflict text default 'error'
 ) returns stagebus.stage_summary
 language plpgsql
 security definer
@@ -21,7 +23,8 @@ begin
     if stagebus.begin_stage(
         p_job_id, p_stage, p_task_type, create_stage_tasks_from_array.parameters, if_exists)
     then
-        perform stagebus.append_tasks(p_job_id, p_stage, p_tasks);
+        perform stagebus.append_tasks(
+            p_job_id, p_stage, p_tasks, create_stage_tasks_from_array.task_key, on_conflict);
         if coalesce(seal, true) then
             return stagebus.seal_stage(p_job_id, p_stage);
         end if;
@@ -30,7 +33,8 @@ begin
 end;
 $$;
 comment on function stagebus.create_stage_tasks_from_array(
-    uuid, integer, text, jsonb[], jsonb, boolean, text) is
+    uuid, integer, text, jsonb[], jsonb, boolean, text, text, text) is
     'Creates a stage with one task per object; the task''s own keys win over the common '
     'parameters. An empty array makes a stage that completes at once. '
-    'Returns the stage''s summary. Raises SB101 to SB111, SB114, SB118.';
+    'task_key and on_conflict as for append_tasks. '
+    'Returns the stage''s summary. Raises SB101 to SB111, SB114, SB118, SB122.';

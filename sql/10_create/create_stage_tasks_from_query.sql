@@ -8,7 +8,9 @@ create or replace function stagebus.create_stage_tasks_from_query(
     p_query text,
     parameters jsonb default '{}',
     seal boolean default true,
-    if_exists text default 'error'
+    if_exists text default 'error',
+    task_key text default null,
+    on_conflict text default 'error'
 ) returns stagebus.stage_summary
 language plpgsql
 security invoker
@@ -47,7 +49,7 @@ begin
         v_chunk := array[v_task];
         if pg_catalog.jsonb_typeof(v_task) operator(pg_catalog.<>) 'object' then
             -- Refused here, since further rows of another type would not even become jsonb.
-            perform stagebus.append_tasks(p_job_id, p_stage, v_chunk);
+            perform stagebus.append_tasks(p_job_id, p_stage, v_chunk, task_key, on_conflict);
         end if;
         loop
             v_fetched := 0;
@@ -55,7 +57,7 @@ begin
                 v_chunk := pg_catalog.array_append(v_chunk, v_task);
                 v_fetched := v_fetched operator(pg_catalog.+) 1;
             end loop;
-            perform stagebus.append_tasks(p_job_id, p_stage, v_chunk);
+            perform stagebus.append_tasks(p_job_id, p_stage, v_chunk, task_key, on_conflict);
             exit when v_fetched operator(pg_catalog.<) 10000;
             v_chunk := array[]::pg_catalog.jsonb[];
         end loop;
@@ -69,7 +71,8 @@ begin
 end;
 $$;
 comment on function stagebus.create_stage_tasks_from_query(
-    uuid, integer, text, text, jsonb, boolean, text) is
+    uuid, integer, text, text, jsonb, boolean, text, text, text) is
     'Creates a stage with one task per row of p_query, which runs with the caller''s rights and '
     'returns one jsonb column of objects. No row makes a stage that completes at once. '
-    'Returns the stage''s summary. Raises SB101 to SB112, SB114, SB118, and what the query raises.';
+    'Returns the stage''s summary. task_key and on_conflict as for '
+    'append_tasks. Raises SB101 to SB112, SB114, SB118, SB122, and what the query raises.';

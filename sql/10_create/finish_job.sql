@@ -5,7 +5,6 @@ security definer
 set search_path = stagebus_data, stagebus, pg_temp
 as $$
 declare
-    v_now   timestamptz := stagebus.clock();
     v_state text;
     v_open  integer;
 begin
@@ -36,12 +35,7 @@ begin
     into v_state
     from stages as s
     where s.job_id = p_job_id;
-    update jobs as j set
-        state = coalesce(v_state, 'completed'),
-        started_at = coalesce(j.started_at, v_now),
-        ended_at = v_now
-    where j.job_id = p_job_id and j.state in ('created', 'running');
-    delete from due_advances as d where d.job_id = p_job_id;
+    perform stagebus.end_job(p_job_id, coalesce(v_state, 'completed'));
     return coalesce(v_state, 'completed');
 end;
 $$;

@@ -10,9 +10,9 @@ security definer
 set search_path = stagebus_data, stagebus, pg_temp
 as $$
 declare
-    v_job_state   text;
-    v_destination text;
-    v_earlier     record;
+    v_job     stagebus_data.jobs;
+    v_type    stagebus_data.task_types;
+    v_earlier record;
 begin
     if p_stage is null or p_stage not between 1 and 32767 then
         perform stagebus.raise_error(
@@ -28,19 +28,24 @@ begin
     perform stagebus.check_nesting(
         array[open_stage.parameters], 'the stage''s common parameters');
 
-    select j.state into v_job_state from jobs as j where j.job_id = p_job_id for no key update;
+    select j.* into v_job from jobs as j where j.job_id = p_job_id for no key update;
     if not found then
         perform stagebus.raise_error(
             'SB101', format('job %s does not exist', coalesce(p_job_id::text, 'null')),
             'Its creation may have been rolled back.', 'Create it with create_job(job_type).');
     end if;
-    if v_job_state not in ('created', 'running') then
+    if v_job.state not in ('created', 'running') then
         perform stagebus.raise_error(
-            'SB102', format('job %s has ended: it is %s', p_job_id, v_job_state),
+            'SB102', format('job %s has ended: it is %s', p_job_id, v_job.state),
             'An ended job takes no more stages.', 'Create a new job with create_job(job_type).');
     end if;
+    if v_job.cancelling then
+        perform stagebus.raise_error(
+            'SB102', format('job %s is being cancelled', p_job_id),
+            'It takes no more stages.', 'Create a new job with create_job(job_type).');
+    end if;
 
-    select t.destination into v_destination from task_types as t where t.task_type = p_task_type;
+    select t.* into v_type from task_types as t where t.task_type = p_task_type;
     if not found then
         perform stagebus.raise_error(
             'SB107', format('task type %s is not defined',
@@ -74,11 +79,14 @@ begin
             'Wait for its end: listen on stagebus_jobs, or look at job_progress.');
     end if;
 
-    insert into stages (job_id, stage, task_type, destination, parameters, nonce, created_at)
+    insert into stages (
+        job_id, stage, task_type, destination, parameters, nonce, tolerated_failures, on_failure,
+        created_at)
     values (
-        p_job_id, p_stage, p_task_type, v_destination, open_stage.parameters,
-        right(replace(gen_random_uuid()::text, '-', ''), 10), stagebus.clock());
-    if v_job_state = 'created' then
+        p_job_id, p_stage, p_task_type, v_type.destination, open_stage.parameters,
+        right(replace(gen_random_uuid()::text, '-', ''), 10), v_type.tolerated_failures,
+        v_type.on_failure, stagebus.clock());
+    if v_job.state = 'created' then
         update jobs as j set state = 'running', started_at = stagebus.clock()
         where j.job_id = p_job_id and j.state = 'created';
     end if;

@@ -9,25 +9,17 @@ security definer
 set search_path = stagebus_data, stagebus, pg_temp
 as $$
 declare
-    v_now     timestamptz := stagebus.clock();
-    v_stage   stagebus_data.stages := stagebus.lock_filling_stage(p_job_id, p_stage);
-    v_type    stagebus_data.task_types;
-    v_size    integer;
-    v_waiting boolean;
+    v_now   timestamptz := stagebus.clock();
+    v_stage stagebus_data.stages := stagebus.lock_filling_stage(p_job_id, p_stage);
+    v_type  stagebus_data.task_types;
+    v_size  integer;
 begin
     select t.* into v_type from task_types as t where t.task_type = v_stage.task_type;
     -- A by_stage stage is one batch, cut only as far as several connections need it.
     v_size := case v_type.boundary when 'by_stage' then 10000 else v_type.batch_size end;
 
     if v_stage.task_count > 0 then
-        -- In the order of the index of waiting batches, so that nothing else of the table is read.
-        v_waiting := coalesce((
-            select true
-            from batches as b
-            where b.destination = v_stage.destination and b.state = 'pending_queue'
-                and b.ready_at <= v_now
-            order by b.seq
-            limit 1), false);
+        perform stagebus.hint_bridges(v_stage.destination);
         insert into batches (
             job_id, batch_id, stage, destination, first_index, last_index, task_count,
             ready_at, published_through, created_at)
@@ -60,22 +52,21 @@ begin
     end if;
 
     update stages as s set
-        state = case when s.task_count = 0 then 'completed' else 'open' end,
+        state = 'open',
         batch_count = (s.task_count + v_size - 1) / v_size,
         open_groups = (s.task_count + 4095) / 4096,
         sealed_at = v_now,
-        ended_at = case when s.task_count = 0 then v_now end
+        deadline = coalesce(s.deadline, v_now + nullif(v_type.stage_timeout, interval '0'))
     where s.job_id = p_job_id and s.stage = p_stage and s.state = 'filling';
 
     if v_stage.task_count = 0 then
-        perform stagebus.announce_stage_end(p_job_id, p_stage);
-    elsif not v_waiting then
-        notify stagebus_ready;
+        perform stagebus.end_stage(p_job_id, p_stage);
     end if;
     return stagebus.summarise_stage(p_job_id, p_stage);
 end;
 $$;
 comment on function stagebus.seal_stage(uuid, integer) is
     'Seals a filling stage, which makes its batches claimable at commit, and returns its summary. '
-    'A stage without tasks completes at once. Locks the stage; notifies stagebus_ready, unless '
-    'batches of its destination wait already. Raises SB105, SB106.';
+    'A stage without tasks completes at once. Locks the stage, then the job; '
+    'notifies stagebus_ready, unless batches of its destination wait already. '
+    'Raises SB105, SB106.';

@@ -19,6 +19,7 @@ declare
     v_common   jsonb;
     v_after    integer;
     v_numbered text;
+    v_moved    boolean;
 begin
     select b.* into v_batch
     from batches as b
@@ -26,6 +27,16 @@ begin
     select s.* into v_stage
     from stages as s
     where s.job_id = v_batch.job_id and s.stage = v_batch.stage;
+    if v_batch.kind = 'job' then
+        return query select m.* from stagebus.job_message(v_batch, v_stage) as m
+        where m.task_index > p_after_index;
+        return;
+    end if;
+    -- A task that was put into a scattered batch is no longer its range batch's.
+    v_moved := not v_batch.scattered and exists (
+        select from batches as b
+        where b.job_id = p_job_id and b.stage = v_batch.stage and b.scattered
+            and b.kind = 'tasks');
     select stagebus.message_head(j.job_type, v_stage, p_batch_id) || ',"task_id":"' into v_head
     from jobs as j
     where j.job_id = v_batch.job_id;
@@ -58,6 +69,10 @@ begin
                 and t.job_id = p_job_id and t.stage = v_batch.stage
                 and t.task_index > v_after and t.task_index <= v_batch.last_index
                 and t.state is null
+                and (not v_moved or not exists (
+                    select from batch_members as m
+                    where m.job_id = p_job_id and m.stage = t.stage
+                        and m.task_index = t.task_index))
             order by t.task_index
             limit p_limit
         )
@@ -80,5 +95,6 @@ end;
 $$;
 comment on function stagebus.batch_messages(uuid, uuid, integer, integer) is
     'Up to p_limit messages of the batch, in index order, from the task after p_after_index on: '
-    'index, message_id and body (UTF-8 JSON, a TaskQueueMessage). Tasks that were started, ended '
+    'index, message_id and body (UTF-8 JSON, a TaskQueueMessage; of a batch of kind job, the one '
+    'JobQueueMessage). Tasks that were started, ended '
     'or wait for a retry are left out.';

@@ -47,18 +47,8 @@ begin
         for update of b skip locked
     loop
         -- Nobody will say any more what became of the rest; it may have been sent.
-        if v_batch.published_through < v_batch.last_index then
-            insert into sends (
-                job_id, batch_id, send_no, dispatch, claim_epoch, claimed_by, first_index,
-                last_index, outcome, error, recorded_at)
-            values (
-                v_batch.job_id, v_batch.batch_id, v_batch.send_count + 1, v_batch.dispatch,
-                v_batch.claim_epoch, v_batch.claimed_by, v_batch.published_through + 1,
-                v_batch.last_index, 'unknown', 'the lease ran out before the bridge reported',
-                v_now);
-            update batches as b set send_count = b.send_count + 1
-            where b.job_id = v_batch.job_id and b.batch_id = v_batch.batch_id;
-        end if;
+        perform stagebus.record_unreported_send(
+            v_batch.job_id, v_batch.batch_id, 'the lease ran out before the bridge reported');
         v_job_ids := v_job_ids || v_batch.job_id;
         v_batch_ids := v_batch_ids || v_batch.batch_id;
         v_left := v_left - 1;
@@ -87,13 +77,20 @@ begin
     end loop;
 
     return query
-    with claimed as (
+    with candidate as (
+        select b.job_id, b.batch_id, s.ending is not null and b.kind = 'tasks' as ending
+        from unnest(v_job_ids, v_batch_ids) as l (job_id, batch_id)
+        join batches as b on b.job_id = l.job_id and b.batch_id = l.batch_id
+        join stages as s on s.job_id = b.job_id and s.stage = b.stage
+    ),
+    claimed as (
         update batches as b set
-            state = 'publishing',
+            -- An order to cancel is obeyed before it comes to this batch.
+            state = case when c.ending then 'cancelled' else 'publishing' end,
             claim_epoch = b.claim_epoch + 1,
-            claimed_by = p_bridge_id,
-            lease_until = v_now + p_lease
-        from unnest(v_job_ids, v_batch_ids) as c (job_id, batch_id)
+            claimed_by = case when not c.ending then p_bridge_id end,
+            lease_until = case when not c.ending then v_now + p_lease end
+        from candidate as c
         where b.job_id = c.job_id and b.batch_id = c.batch_id
             and b.state in ('pending_queue', 'publishing')
         returning b.*
@@ -101,16 +98,18 @@ begin
     select
         b.job_id, b.batch_id, b.stage, b.claim_epoch, b.dispatch, s.task_type,
         d.entity_kind, d.entity, d.max_send_bytes, d.max_send_messages,
-        b.published_through, b.last_index, (s.body_bytes / s.task_count)::integer,
+        b.published_through, b.last_index,
+        (s.body_bytes / greatest(s.task_count, 1))::integer,
         b.lease_until, b.seq
     from claimed as b
     join stages as s on s.job_id = b.job_id and s.stage = b.stage
     join destinations as d on d.destination = b.destination
+    where b.state = 'publishing'
     order by b.seq;
 end;
 $$;
 comment on function stagebus.claim_batches(uuid, integer, interval, bigint) is
     'Leases up to p_limit batches to the bridge, with a new claim_epoch each: batches whose lease '
     'ran out (and the range they may have sent goes to the ledger as unknown), then waiting ones '
-    'with seq above p_after_seq. Passes over locked rows and paused or throttled destinations. '
-    'Raises SB115.';
+    'with seq above p_after_seq. Passes over locked rows and paused or throttled destinations; '
+    'a batch whose stage is being cancelled is cancelled instead. Raises SB115.';

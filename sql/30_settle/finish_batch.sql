@@ -15,10 +15,15 @@ begin
         state = 'queued',
         published_through = b.last_index,
         queued_at = v_now,
+        start_due_at = case when b.kind = 'tasks' then
+            v_now + nullif(ty.start_timeout, interval '0') end,
         claimed_by = null,
         lease_until = null,
         last_error = null
-    where b.job_id = p_job_id and b.batch_id = p_batch_id
+    from stages as s
+    join task_types as ty on ty.task_type = s.task_type
+    where s.job_id = b.job_id and s.stage = b.stage
+        and b.job_id = p_job_id and b.batch_id = p_batch_id
         and b.state = 'publishing' and b.claim_epoch = p_claim_epoch;
     if not found then
         -- Told again because the answer was lost.

@@ -11,7 +11,6 @@ language plpgsql
 set search_path = stagebus_data, stagebus, pg_temp
 as $$
 declare
-    v_now    timestamptz := stagebus.clock();
     v_part   record;
     v_slot   stagebus_data.counter_slots;
     v_group  stagebus_data.counter_groups;
@@ -70,20 +69,15 @@ begin
             open_groups = s.open_groups - v_part.groups,
             completed = s.completed + v_part.completed,
             failed = s.failed + v_part.failed,
-            cancelled = s.cancelled + v_part.cancelled,
-            state = case
-                when s.open_groups > v_part.groups then s.state
-                when s.completed + v_part.completed = s.task_count then 'completed'
-                else 'completed_with_errors' end,
-            ended_at = case when s.open_groups = v_part.groups then v_now end
+            cancelled = s.cancelled + v_part.cancelled
         where s.job_id = v_part.job_id and s.stage = v_part.stage and s.state = 'open'
         returning s.* into strict v_stage;
         if v_stage.open_groups = 0 then
-            perform stagebus.announce_stage_end(v_part.job_id, v_part.stage);
+            perform stagebus.end_stage(v_part.job_id, v_part.stage);
         end if;
     end loop;
 end;
 $$;
 comment on function stagebus.count_ended_tasks(uuid[], integer[], integer[], text) is
     'Counts tasks that have just ended in p_state; the caller has written that on their rows. '
-    'Ends the stages that have no open task left. Locks slots, groups, stages.';
+    'Ends the stages that have no open task left. Locks slots, groups, stages, jobs.';

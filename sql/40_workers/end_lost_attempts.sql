@@ -13,11 +13,11 @@ declare
     v_job_ids uuid[] := array[]::uuid[];
     v_stages  integer[] := array[]::integer[];
     v_indexes integer[] := array[]::integer[];
-    v_ended   integer := 0;
+    v_errors  text[] := array[]::text[];
 begin
     perform stagebus.require_read_committed('end_lost_attempts');
     for v_task in
-        select t.job_id, t.stage, t.task_index, t.attempt, ty.max_attempts
+        select t.job_id, t.stage, t.task_index, t.attempt
         from (
             select r.job_id, r.stage, r.task_index
             from running_attempts as r
@@ -27,8 +27,6 @@ begin
         ) as expired
         join tasks as t on t.job_id = expired.job_id and t.stage = expired.stage
             and t.task_index = expired.task_index
-        join stages as s on s.job_id = t.job_id and s.stage = t.stage
-        join task_types as ty on ty.task_type = s.task_type
         where t.state = 'processing'
         order by t.job_id, t.stage, t.task_index
         for no key update of t skip locked
@@ -38,29 +36,13 @@ begin
         where r.job_id = v_task.job_id and r.stage = v_task.stage
             and r.task_index = v_task.task_index and r.lease_until < v_lost;
         continue when not found;
-        v_ended := v_ended + 1;
-        if v_task.attempt < v_task.max_attempts then
-            update tasks as t set state = 'retry_wait', attempt = t.attempt + 1, token = null
-            where t.job_id = v_task.job_id and t.stage = v_task.stage
-                and t.task_index = v_task.task_index and t.state = 'processing';
-            insert into waiting_retries (job_id, stage, task_index, due_at, error)
-            values (v_task.job_id, v_task.stage, v_task.task_index, v_now,
-                format('the worker of attempt %s was lost', v_task.attempt));
-        else
-            update tasks as t set state = 'failed'
-            where t.job_id = v_task.job_id and t.stage = v_task.stage
-                and t.task_index = v_task.task_index and t.state = 'processing';
-            insert into failed_tasks (job_id, stage, task_index, attempt, error, failed_at)
-            values (v_task.job_id, v_task.stage, v_task.task_index, v_task.attempt,
-                format('the worker of attempt %s was lost, and it was the last', v_task.attempt),
-                v_now);
-            v_job_ids := v_job_ids || v_task.job_id;
-            v_stages := v_stages || v_task.stage;
-            v_indexes := v_indexes || v_task.task_index;
-        end if;
+        v_job_ids := v_job_ids || v_task.job_id;
+        v_stages := v_stages || v_task.stage;
+        v_indexes := v_indexes || v_task.task_index;
+        v_errors := v_errors || format('the worker of attempt %s was lost', v_task.attempt);
     end loop;
-    perform stagebus.count_ended_tasks(v_job_ids, v_stages, v_indexes, 'failed');
-    return v_ended;
+    perform stagebus.end_attempts(v_job_ids, v_stages, v_indexes, v_errors, true, false);
+    return cardinality(v_indexes);
 end;
 $$;
 comment on function stagebus.end_lost_attempts(integer) is

@@ -1,4 +1,4 @@
--- Tasks whose next attempt is due become batches again, one for each stage.
+-- Tasks whose next attempt is due become batches again, of the size that their type has.
 create or replace function stagebus.gather_retries(p_limit integer) returns integer
 language plpgsql
 security definer
@@ -24,7 +24,8 @@ begin
         ) as due
         join tasks as t on t.job_id = due.job_id and t.stage = due.stage
             and t.task_index = due.task_index
-        where t.state = 'retry_wait'
+        join stages as s on s.job_id = t.job_id and s.stage = t.stage
+        where t.state = 'retry_wait' and s.ending is null
         order by t.job_id, t.stage, t.task_index
         for no key update of t skip locked
     ) as d;
@@ -33,8 +34,19 @@ begin
     end if;
 
     with due as (
-        select d.job_id, d.stage, d.task_index
+        select d.job_id, d.stage, d.task_index, s.destination,
+            (row_number() over (partition by d.job_id, d.stage order by d.task_index) - 1)
+                / case ty.boundary when 'by_stage' then 10000 else ty.batch_size end as part
         from unnest(v_job_ids, v_stages, v_indexes) as d (job_id, stage, task_index)
+        join stages as s on s.job_id = d.job_id and s.stage = d.stage
+        join task_types as ty on ty.task_type = s.task_type
+    ),
+    cut as materialized (
+        select d.job_id, d.stage, d.destination, d.part, gen_random_uuid() as batch_id,
+            min(d.task_index) as first_index, max(d.task_index) as last_index,
+            count(*) as tasks
+        from due as d
+        group by d.job_id, d.stage, d.destination, d.part
     ),
     unscheduled as (
         delete from waiting_retries as w
@@ -51,17 +63,14 @@ begin
         insert into batches (
             job_id, batch_id, stage, destination, scattered, first_index, last_index, task_count,
             ready_at, published_through, created_at)
-        select d.job_id, gen_random_uuid(), d.stage, s.destination, true, min(d.task_index),
-            max(d.task_index), count(*), v_now, min(d.task_index) - 1, v_now
-        from due as d
-        join stages as s on s.job_id = d.job_id and s.stage = d.stage
-        group by d.job_id, d.stage, s.destination
-        returning batches.job_id, batches.stage, batches.batch_id
+        select c.job_id, c.batch_id, c.stage, c.destination, true, c.first_index, c.last_index,
+            c.tasks, v_now, c.first_index - 1, v_now
+        from cut as c
     )
     insert into batch_members as m (job_id, stage, task_index, batch_id)
-    select d.job_id, d.stage, d.task_index, b.batch_id
+    select d.job_id, d.stage, d.task_index, c.batch_id
     from due as d
-    join batch as b on b.job_id = d.job_id and b.stage = d.stage
+    join cut as c on c.job_id = d.job_id and c.stage = d.stage and c.part = d.part
     on conflict on constraint batch_members_pkey do update set batch_id = excluded.batch_id;
 
     notify stagebus_ready;
@@ -69,5 +78,5 @@ begin
 end;
 $$;
 comment on function stagebus.gather_retries(integer) is
-    'Puts up to p_limit tasks that are due into new batches, one per stage, notifies '
+    'Puts up to p_limit tasks that are due into new batches, notifies '
     'stagebus_ready, and returns how many tasks. Passes over locked tasks. Raises SB115.';

@@ -49,6 +49,7 @@ begin
                 when t.state = 'cancelled' then 'cancelled'
                 when t.state in ('completed', 'failed') then 'done'
                 when a.attempt < t.attempt or t.state = 'retry_wait' then 'stale'
+                when s.ending is not null then 'cancelled'
                 when s.state not in ('open', 'provisional') then 'ghost'
                 when s.state = 'provisional' then 'wait'
                 when t.state is null then 'run'

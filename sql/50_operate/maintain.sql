@@ -1,22 +1,31 @@
 -- What must be done now and then; every bridge calls it, one at a time does it.
 create or replace function stagebus.maintain(p_limit integer default 1000)
-returns table (lost_attempts integer, retried_tasks integer)
+returns table (
+    lost_attempts integer,
+    retried_tasks integer,
+    republished_batches integer,
+    overdue_stages integer
+)
 language plpgsql
 security definer
 set search_path = stagebus_data, stagebus, pg_temp
 as $$
 begin
     if not pg_try_advisory_xact_lock(hashtextextended('stagebus.maintain', 0)) then
-        return query select 0, 0;
+        return query select 0, 0, 0, 0;
         return;
     end if;
     perform stagebus.ensure_partition(stagebus.clock() + interval '7 days');
     retried_tasks := stagebus.gather_retries(p_limit);
     lost_attempts := stagebus.end_lost_attempts(p_limit);
+    -- Each reads all tasks of a batch.
+    republished_batches := stagebus.republish_unstarted(10);
+    overdue_stages := stagebus.end_overdue_stages(p_limit);
     return next;
 end;
 $$;
 comment on function stagebus.maintain(integer) is
-    'Makes next week''s partition, gathers due retries into batches, ends lost attempts, each '
-    'within p_limit tasks; returns the counts. Does nothing while another session is at it. '
+    'Makes next week''s partition, gathers due retries into batches, ends lost attempts, publishes '
+    'again what nobody started, orders the end of overdue stages, each within p_limit; returns the '
+    'counts. Does nothing while another session is at it. '
     'Raises SB115.';

@@ -5,7 +5,14 @@ create or replace function stagebus.set_task_type(
     batch_size integer default null,
     timeout interval default null,
     max_attempts integer default null,
-    destination text default null
+    destination text default null,
+    start_timeout interval default null,
+    retry_delay interval default null,
+    max_retry_delay interval default null,
+    stage_timeout interval default null,
+    tolerated_failures text default null,
+    on_failure text default null,
+    job_messages boolean default null
 ) returns void
 language plpgsql
 security definer
@@ -21,7 +28,14 @@ begin
         batch_size = coalesce(set_task_type.batch_size, t.batch_size),
         timeout = coalesce(set_task_type.timeout, t.timeout),
         max_attempts = coalesce(set_task_type.max_attempts, t.max_attempts),
-        destination = coalesce(set_task_type.destination, t.destination)
+        destination = coalesce(set_task_type.destination, t.destination),
+        start_timeout = coalesce(set_task_type.start_timeout, t.start_timeout),
+        retry_delay = coalesce(set_task_type.retry_delay, t.retry_delay),
+        max_retry_delay = coalesce(set_task_type.max_retry_delay, t.max_retry_delay),
+        stage_timeout = coalesce(set_task_type.stage_timeout, t.stage_timeout),
+        tolerated_failures = coalesce(set_task_type.tolerated_failures, t.tolerated_failures),
+        on_failure = coalesce(set_task_type.on_failure, t.on_failure),
+        job_messages = coalesce(set_task_type.job_messages, t.job_messages)
     where t.task_type = p_task_type;
 exception when check_violation or foreign_key_violation or not_null_violation then
     get stacked diagnostics v_rule = constraint_name;
@@ -32,7 +46,12 @@ exception when check_violation or foreign_key_violation or not_null_violation th
         'Correct the argument; \d stagebus_data.task_types shows the limits.');
 end;
 $$;
-comment on function stagebus.set_task_type(text, text, integer, interval, integer, text) is
+comment on function stagebus.set_task_type(
+    text, text, integer, interval, integer, text, interval, interval, interval, interval, text,
+    text, boolean) is
     'Creates or changes a task type; what is left out keeps its value or the default: boundary '
-    'chunk (or by_stage), batch_size 1000, timeout 15 minutes, max_attempts 3, destination tasks. '
+    'chunk (or by_stage), batch_size 1000, timeout 15 minutes, max_attempts 3, destination tasks; '
+    'start_timeout 1 day (0: never published again unasked), retry_delay 5 seconds, doubled up to '
+    'max_retry_delay 10 minutes; and for stages opened from now on: stage_timeout 0 (none), '
+    'tolerated_failures 100% (or a number), on_failure fail_job (or wait), job_messages false. '
     'Raises SB116.';

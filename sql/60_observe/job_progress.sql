@@ -50,7 +50,7 @@ cross join lateral (
         count(*) as batches,
         count(*) filter (where bt.state = 'queued') as queued_batches
     from stagebus_data.batches as bt
-    where bt.job_id = s.job_id and bt.stage = s.stage
+    where bt.job_id = s.job_id and bt.stage = s.stage and bt.kind = 'tasks'
 ) as b
 cross join lateral (
     select greatest(0, b.published - b.republishing - c.ended - p.processing - p.retry_wait)

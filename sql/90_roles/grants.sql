@@ -13,15 +13,17 @@ grant execute on function stagebus.api_version() to
 grant execute on function
     stagebus.create_job(text, jsonb, text),
     stagebus.open_stage(uuid, integer, text, jsonb),
-    stagebus.append_tasks(uuid, integer, jsonb[]),
+    stagebus.append_tasks(uuid, integer, jsonb[], text, text),
     stagebus.append_numbered_tasks(uuid, integer, bigint),
     stagebus.seal_stage(uuid, integer),
     stagebus.begin_stage(uuid, integer, text, jsonb, text),
     stagebus.summarise_stage(uuid, integer),
     stagebus.raise_error(text, text, text, text),
     stagebus.create_stage_tasks(uuid, integer, text, bigint, jsonb, boolean, text),
-    stagebus.create_stage_tasks_from_array(uuid, integer, text, jsonb[], jsonb, boolean, text),
-    stagebus.create_stage_tasks_from_query(uuid, integer, text, text, jsonb, boolean, text),
+    stagebus.create_stage_tasks_from_array(
+        uuid, integer, text, jsonb[], jsonb, boolean, text, text, text),
+    stagebus.create_stage_tasks_from_query(
+        uuid, integer, text, text, jsonb, boolean, text, text, text),
     stagebus.finish_job(uuid),
     stagebus.stage_results(uuid, integer)
 to stagebus_producer;
@@ -36,7 +38,9 @@ grant execute on function
     stagebus.finish_batch(uuid, uuid, integer),
     stagebus.release_batch(uuid, uuid, integer, interval, text),
     stagebus.fail_batch(uuid, uuid, integer, text, integer),
-    stagebus.maintain(integer)
+    stagebus.maintain(integer),
+    stagebus.working_orders(),
+    stagebus.work_order(bigint, integer)
 to stagebus_bridge;
 
 -- Workers start and finish.
@@ -46,14 +50,30 @@ grant execute on function
     stagebus.heartbeat_tasks(text[], uuid),
     stagebus.heartbeat_task(text, uuid),
     stagebus.complete_tasks(text[], uuid, jsonb[]),
-    stagebus.complete_task(text, uuid, jsonb)
+    stagebus.complete_task(text, uuid, jsonb),
+    stagebus.fail_tasks(text[], uuid, text[], boolean),
+    stagebus.fail_task(text, uuid, text, boolean)
 to stagebus_worker;
 
 -- Operators configure and steer.
 grant execute on function
-    stagebus.set_task_type(text, text, integer, interval, integer, text),
+    stagebus.set_task_type(
+        text, text, integer, interval, integer, text, interval, interval, interval, interval, text,
+        text, boolean),
     stagebus.set_destination(text, text, text, integer, integer),
     stagebus.maintain(integer),
+    stagebus.retry_tasks(uuid, integer, text, jsonb, text, text, boolean),
+    stagebus.retry_batch(uuid, uuid, boolean, text, boolean),
+    stagebus.hold_batch(uuid, uuid, text, boolean),
+    stagebus.unhold_batch(uuid, uuid, text, boolean),
+    stagebus.cancel_stage(uuid, integer, text, boolean),
+    stagebus.cancel_job(uuid, text, boolean),
+    stagebus.set_stage(uuid, integer, text, timestamptz, text, text),
+    stagebus.stop_order(bigint, text),
+    stagebus.undo_order(bigint, text, boolean),
+    stagebus.working_orders(),
+    stagebus.work_order(bigint, integer),
+    stagebus.recount_stage(uuid, integer),
     stagebus.finish_job(uuid),
     stagebus.stage_results(uuid, integer)
 to stagebus_operator;
@@ -61,5 +81,5 @@ to stagebus_operator;
 -- Everyone who runs a job may look at it; a worker sees what its messages and calls tell it.
 grant select on
     stagebus.jobs, stagebus.stages, stagebus.batches, stagebus.tasks, stagebus.sends,
-    stagebus.job_progress
+    stagebus.job_progress, stagebus.orders
 to stagebus_producer, stagebus_operator, stagebus_monitor;

@@ -2,40 +2,11 @@ CREATE SCHEMA stagebus_data;
 
 ALTER SCHEMA stagebus_data OWNER TO stagebus_owner;
 
-CREATE TABLE stagebus_data.stages (
-    job_id uuid NOT NULL,
-    stage integer NOT NULL,
-    task_type text NOT NULL,
-    destination text NOT NULL,
-    state text DEFAULT 'filling'::text NOT NULL,
-    parameters jsonb DEFAULT '{}'::jsonb NOT NULL,
-    nonce text NOT NULL,
-    task_count integer DEFAULT 0 NOT NULL,
-    batch_count integer DEFAULT 0 NOT NULL,
-    body_bytes bigint DEFAULT 0 NOT NULL,
-    open_groups integer DEFAULT 0 NOT NULL,
-    completed integer DEFAULT 0 NOT NULL,
-    failed integer DEFAULT 0 NOT NULL,
-    cancelled integer DEFAULT 0 NOT NULL,
-    created_at timestamp with time zone NOT NULL,
-    sealed_at timestamp with time zone,
-    ended_at timestamp with time zone,
-    CONSTRAINT a_stage_has_an_end_exactly_when_it_ended CHECK (((ended_at IS NULL) = (state = ANY (ARRAY['filling'::text, 'provisional'::text, 'blocked'::text, 'open'::text])))),
-    CONSTRAINT a_stage_is_sealed_exactly_when_it_left_filling CHECK (((sealed_at IS NULL) = (state = 'filling'::text))),
-    CONSTRAINT counts_are_not_negative CHECK ((LEAST((task_count)::bigint, (batch_count)::bigint, body_bytes, (open_groups)::bigint, (completed)::bigint, (failed)::bigint, (cancelled)::bigint) >= 0)),
-    CONSTRAINT no_more_tasks_end_than_there_are CHECK (((((completed)::bigint + failed) + cancelled) <= task_count)),
-    CONSTRAINT nonce_is_10_hex_digits CHECK ((nonce ~ '^[0-9a-f]{10}$'::text)),
-    CONSTRAINT stage_is_1_to_32767 CHECK (((stage >= 1) AND (stage <= 32767))),
-    CONSTRAINT stage_parameters_are_an_object CHECK ((jsonb_typeof(parameters) = 'object'::text)),
-    CONSTRAINT stage_state_is_known CHECK ((state = ANY (ARRAY['filling'::text, 'provisional'::text, 'blocked'::text, 'open'::text, 'completed'::text, 'completed_with_errors'::text, 'failed'::text, 'cancelled'::text])))
-);
-
-ALTER TABLE stagebus_data.stages OWNER TO stagebus_owner;
-
 CREATE TABLE stagebus_data.batches (
     job_id uuid NOT NULL,
     batch_id uuid NOT NULL,
     stage integer NOT NULL,
+    kind text DEFAULT 'tasks'::text NOT NULL,
     destination text NOT NULL,
     seq bigint NOT NULL,
     scattered boolean DEFAULT false NOT NULL,
@@ -54,16 +25,86 @@ CREATE TABLE stagebus_data.batches (
     last_error text,
     created_at timestamp with time zone NOT NULL,
     queued_at timestamp with time zone,
+    start_due_at timestamp with time zone,
     CONSTRAINT a_batch_has_tasks CHECK (((task_count >= 1) AND (task_count <= ((last_index - first_index) + 1)))),
     CONSTRAINT a_batch_is_leased_exactly_while_it_is_publishing CHECK (((state = 'publishing'::text) = ((claimed_by IS NOT NULL) AND (lease_until IS NOT NULL)))),
+    CONSTRAINT a_job_batch_is_scattered_and_has_one_message CHECK (((kind = 'tasks'::text) OR (scattered AND (task_count = 1)))),
     CONSTRAINT a_queued_batch_is_published_through_its_last_task CHECK (((state <> 'queued'::text) OR ((published_through = last_index) AND (queued_at IS NOT NULL)))),
     CONSTRAINT a_range_batch_has_all_of_its_range CHECK ((scattered OR (task_count = ((last_index - first_index) + 1)))),
     CONSTRAINT batch_state_is_known CHECK ((state = ANY (ARRAY['pending_queue'::text, 'publishing'::text, 'queued'::text, 'held'::text, 'failed'::text, 'cancelled'::text]))),
+    CONSTRAINT kind_is_tasks_or_job CHECK ((kind = ANY (ARRAY['tasks'::text, 'job'::text]))),
+    CONSTRAINT only_a_queued_batch_is_due_to_be_started CHECK (((start_due_at IS NULL) OR (state = 'queued'::text))),
     CONSTRAINT published_through_lies_in_the_batch CHECK (((published_through >= (first_index - 1)) AND (published_through <= last_index)))
 )
 WITH (fillfactor='50');
 
 ALTER TABLE stagebus_data.batches OWNER TO stagebus_owner;
+
+CREATE TABLE stagebus_data.stages (
+    job_id uuid NOT NULL,
+    stage integer NOT NULL,
+    task_type text NOT NULL,
+    destination text NOT NULL,
+    state text DEFAULT 'filling'::text NOT NULL,
+    ending text,
+    repair boolean DEFAULT false NOT NULL,
+    parameters jsonb DEFAULT '{}'::jsonb NOT NULL,
+    nonce text NOT NULL,
+    tolerated_failures text DEFAULT '100%'::text NOT NULL,
+    deadline timestamp with time zone,
+    on_failure text DEFAULT 'fail_job'::text NOT NULL,
+    task_count integer DEFAULT 0 NOT NULL,
+    batch_count integer DEFAULT 0 NOT NULL,
+    body_bytes bigint DEFAULT 0 NOT NULL,
+    open_groups integer DEFAULT 0 NOT NULL,
+    completed integer DEFAULT 0 NOT NULL,
+    failed integer DEFAULT 0 NOT NULL,
+    cancelled integer DEFAULT 0 NOT NULL,
+    created_at timestamp with time zone NOT NULL,
+    sealed_at timestamp with time zone,
+    ended_at timestamp with time zone,
+    CONSTRAINT a_stage_has_an_end_exactly_when_it_ended CHECK (((ended_at IS NULL) = (state = ANY (ARRAY['filling'::text, 'provisional'::text, 'blocked'::text, 'open'::text])))),
+    CONSTRAINT a_stage_is_sealed_exactly_when_it_left_filling CHECK (((sealed_at IS NULL) = (state = 'filling'::text))),
+    CONSTRAINT counts_are_not_negative CHECK ((LEAST((task_count)::bigint, (batch_count)::bigint, body_bytes, (open_groups)::bigint, (completed)::bigint, (failed)::bigint, (cancelled)::bigint) >= 0)),
+    CONSTRAINT ending_is_cancel_or_deadline CHECK ((ending = ANY (ARRAY['cancel'::text, 'deadline'::text]))),
+    CONSTRAINT no_more_tasks_end_than_there_are CHECK (((((completed)::bigint + failed) + cancelled) <= task_count)),
+    CONSTRAINT nonce_is_10_hex_digits CHECK ((nonce ~ '^[0-9a-f]{10}$'::text)),
+    CONSTRAINT on_failure_is_fail_job_or_wait CHECK ((on_failure = ANY (ARRAY['fail_job'::text, 'wait'::text]))),
+    CONSTRAINT stage_is_1_to_32767 CHECK (((stage >= 1) AND (stage <= 32767))),
+    CONSTRAINT stage_parameters_are_an_object CHECK ((jsonb_typeof(parameters) = 'object'::text)),
+    CONSTRAINT stage_state_is_known CHECK ((state = ANY (ARRAY['filling'::text, 'provisional'::text, 'blocked'::text, 'open'::text, 'completed'::text, 'completed_with_errors'::text, 'failed'::text, 'cancelled'::text]))),
+    CONSTRAINT tolerated_failures_is_a_number_or_a_percentage CHECK ((tolerated_failures ~ '^([0-9]{1,9}|(100|[0-9]{1,2}(\.[0-9]{1,6})?)%)$'::text))
+);
+
+ALTER TABLE stagebus_data.stages OWNER TO stagebus_owner;
+
+CREATE TABLE stagebus_data.orders (
+    job_id uuid NOT NULL,
+    order_id bigint NOT NULL,
+    action text NOT NULL,
+    stage integer,
+    batch_id uuid,
+    details jsonb DEFAULT '{}'::jsonb NOT NULL,
+    reason text,
+    state text DEFAULT 'working'::text NOT NULL,
+    tasks integer DEFAULT 0 NOT NULL,
+    tasks_done integer DEFAULT 0 NOT NULL,
+    batches_done integer DEFAULT 0 NOT NULL,
+    stage_reached integer DEFAULT 0 NOT NULL,
+    index_reached integer DEFAULT 0 NOT NULL,
+    undoes bigint,
+    ordered_by text DEFAULT SESSION_USER NOT NULL,
+    ordered_at timestamp with time zone NOT NULL,
+    ended_at timestamp with time zone,
+    stopped_by text,
+    CONSTRAINT action_is_known CHECK ((action = ANY (ARRAY['cancel_job'::text, 'cancel_stage'::text, 'hold_batch'::text, 'unhold_batch'::text, 'retry_batch'::text, 'retry_tasks'::text, 'set_stage'::text]))),
+    CONSTRAINT an_order_has_an_end_exactly_when_it_ended CHECK (((ended_at IS NULL) = (state = 'working'::text))),
+    CONSTRAINT order_counts_are_not_negative CHECK ((LEAST(tasks, tasks_done, batches_done) >= 0)),
+    CONSTRAINT order_state_is_known CHECK ((state = ANY (ARRAY['working'::text, 'done'::text, 'stopped'::text]))),
+    CONSTRAINT who_stopped_an_order_is_known CHECK (((stopped_by IS NOT NULL) = (state = 'stopped'::text)))
+);
+
+ALTER TABLE stagebus_data.orders OWNER TO stagebus_owner;
 
 CREATE TABLE stagebus_data.counter_groups (
     job_id uuid NOT NULL,
@@ -97,12 +138,14 @@ CREATE TABLE stagebus_data.jobs (
     job_id uuid NOT NULL,
     job_type text NOT NULL,
     state text DEFAULT 'created'::text NOT NULL,
+    cancelling boolean DEFAULT false NOT NULL,
     parameters jsonb DEFAULT '{}'::jsonb NOT NULL,
     created_at timestamp with time zone NOT NULL,
     created_by text DEFAULT SESSION_USER NOT NULL,
     started_at timestamp with time zone,
     ended_at timestamp with time zone,
     CONSTRAINT a_job_has_an_end_exactly_when_it_ended CHECK (((ended_at IS NULL) = (state = ANY (ARRAY['created'::text, 'running'::text])))),
+    CONSTRAINT a_job_that_is_being_cancelled_ends_as_cancelled CHECK (((NOT cancelling) OR (state = ANY (ARRAY['created'::text, 'running'::text, 'cancelled'::text])))),
     CONSTRAINT job_parameters_are_an_object CHECK ((jsonb_typeof(parameters) = 'object'::text)),
     CONSTRAINT job_state_is_known CHECK ((state = ANY (ARRAY['created'::text, 'running'::text, 'completed'::text, 'completed_with_errors'::text, 'failed'::text, 'cancelled'::text]))),
     CONSTRAINT job_type_has_1_to_100_characters CHECK (((length(job_type) >= 1) AND (length(job_type) <= 100)))
@@ -248,19 +291,64 @@ CREATE TABLE stagebus_data.installed_code (
 
 ALTER TABLE stagebus_data.installed_code OWNER TO stagebus_owner;
 
+CREATE TABLE stagebus_data.job_messages (
+    job_id uuid NOT NULL,
+    batch_id uuid NOT NULL,
+    event text NOT NULL,
+    stage integer,
+    status text NOT NULL,
+    created_at timestamp with time zone NOT NULL,
+    CONSTRAINT a_stage_event_names_its_stage CHECK (((stage IS NOT NULL) = (event = 'stage_ended'::text))),
+    CONSTRAINT event_is_known CHECK ((event = ANY (ARRAY['stage_ended'::text, 'job_ended'::text])))
+);
+
+ALTER TABLE stagebus_data.job_messages OWNER TO stagebus_owner;
+
+ALTER TABLE stagebus_data.orders ALTER COLUMN order_id ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME stagebus_data.orders_order_id_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
+
+CREATE TABLE stagebus_data.task_keys (
+    job_id uuid NOT NULL,
+    stage integer NOT NULL,
+    task_key text NOT NULL,
+    task_index integer NOT NULL,
+    CONSTRAINT task_key_has_1_to_512_characters CHECK (((length(task_key) >= 1) AND (length(task_key) <= 512)))
+);
+
+ALTER TABLE stagebus_data.task_keys OWNER TO stagebus_owner;
+
 CREATE TABLE stagebus_data.task_types (
     task_type text NOT NULL,
     destination text DEFAULT 'tasks'::text NOT NULL,
     boundary text DEFAULT 'chunk'::text NOT NULL,
     batch_size integer DEFAULT 1000 NOT NULL,
     timeout interval DEFAULT '00:15:00'::interval NOT NULL,
+    start_timeout interval DEFAULT '1 day'::interval NOT NULL,
     max_attempts integer DEFAULT 3 NOT NULL,
+    retry_delay interval DEFAULT '00:00:05'::interval NOT NULL,
+    max_retry_delay interval DEFAULT '00:10:00'::interval NOT NULL,
+    tolerated_failures text DEFAULT '100%'::text NOT NULL,
+    stage_timeout interval DEFAULT '00:00:00'::interval NOT NULL,
+    on_failure text DEFAULT 'fail_job'::text NOT NULL,
+    job_messages boolean DEFAULT false NOT NULL,
     created_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
     CONSTRAINT batch_size_is_1_to_100000 CHECK (((batch_size >= 1) AND (batch_size <= 100000))),
     CONSTRAINT boundary_is_known CHECK ((boundary = ANY (ARRAY['by_stage'::text, 'chunk'::text]))),
     CONSTRAINT max_attempts_is_1_to_1000 CHECK (((max_attempts >= 1) AND (max_attempts <= 1000))),
+    CONSTRAINT max_retry_delay_is_at_most_7_days CHECK ((max_retry_delay <= '7 days'::interval)),
+    CONSTRAINT on_failure_is_fail_job_or_wait CHECK ((on_failure = ANY (ARRAY['fail_job'::text, 'wait'::text]))),
+    CONSTRAINT retry_delay_is_0_to_max_retry_delay CHECK (((retry_delay >= '00:00:00'::interval) AND (retry_delay <= max_retry_delay))),
+    CONSTRAINT stage_timeout_is_0_or_1_second_to_365_days CHECK (((stage_timeout = '00:00:00'::interval) OR ((stage_timeout >= '00:00:01'::interval) AND (stage_timeout <= '365 days'::interval)))),
+    CONSTRAINT start_timeout_is_0_or_10_seconds_to_30_days CHECK (((start_timeout = '00:00:00'::interval) OR ((start_timeout >= '00:00:10'::interval) AND (start_timeout <= '30 days'::interval)))),
     CONSTRAINT task_type_has_1_to_100_characters CHECK (((length(task_type) >= 1) AND (length(task_type) <= 100))),
-    CONSTRAINT timeout_is_1_second_to_7_days CHECK (((timeout >= '00:00:01'::interval) AND (timeout <= '7 days'::interval)))
+    CONSTRAINT timeout_is_1_second_to_7_days CHECK (((timeout >= '00:00:01'::interval) AND (timeout <= '7 days'::interval))),
+    CONSTRAINT tolerated_failures_is_a_number_or_a_percentage CHECK ((tolerated_failures ~ '^([0-9]{1,9}|(100|[0-9]{1,2}(\.[0-9]{1,6})?)%)$'::text))
 );
 
 ALTER TABLE stagebus_data.task_types OWNER TO stagebus_owner;
@@ -342,8 +430,14 @@ ALTER TABLE ONLY stagebus_data.installed_code
 ALTER TABLE ONLY stagebus_data.job_dedupe_keys
     ADD CONSTRAINT job_dedupe_keys_pkey PRIMARY KEY (dedupe_key);
 
+ALTER TABLE ONLY stagebus_data.job_messages
+    ADD CONSTRAINT job_messages_pkey PRIMARY KEY (job_id, batch_id);
+
 ALTER TABLE ONLY stagebus_data.jobs
     ADD CONSTRAINT jobs_pkey PRIMARY KEY (job_id);
+
+ALTER TABLE ONLY stagebus_data.orders
+    ADD CONSTRAINT orders_pkey PRIMARY KEY (job_id, order_id);
 
 ALTER TABLE ONLY stagebus_data.running_attempts
     ADD CONSTRAINT running_attempts_pkey PRIMARY KEY (job_id, stage, task_index);
@@ -353,6 +447,9 @@ ALTER TABLE ONLY stagebus_data.sends
 
 ALTER TABLE ONLY stagebus_data.stages
     ADD CONSTRAINT stages_pkey PRIMARY KEY (job_id, stage);
+
+ALTER TABLE ONLY stagebus_data.task_keys
+    ADD CONSTRAINT task_keys_pkey PRIMARY KEY (job_id, stage, task_key);
 
 ALTER TABLE ONLY stagebus_data.task_types
     ADD CONSTRAINT task_types_pkey PRIMARY KEY (task_type);
@@ -376,13 +473,23 @@ CREATE INDEX batch_members_by_batch ON stagebus_data.batch_members USING btree (
 
 CREATE UNIQUE INDEX batches_by_range ON stagebus_data.batches USING btree (job_id, stage, first_index) WHERE (NOT scattered);
 
+CREATE INDEX batches_by_start_due ON stagebus_data.batches USING btree (start_due_at) WHERE (start_due_at IS NOT NULL);
+
 CREATE INDEX batches_leased ON stagebus_data.batches USING btree (lease_until) WHERE (state = 'publishing'::text);
+
+CREATE INDEX batches_scattered ON stagebus_data.batches USING btree (job_id, stage) WHERE (scattered AND (kind = 'tasks'::text));
 
 CREATE INDEX batches_waiting ON stagebus_data.batches USING btree (destination, seq) WHERE (state = 'pending_queue'::text);
 
 CREATE INDEX job_dedupe_keys_of_a_job ON stagebus_data.job_dedupe_keys USING btree (job_id);
 
+CREATE UNIQUE INDEX orders_by_id ON stagebus_data.orders USING btree (order_id);
+
+CREATE INDEX orders_working ON stagebus_data.orders USING btree (order_id) WHERE (state = 'working'::text);
+
 CREATE INDEX running_attempts_by_lease ON stagebus_data.running_attempts USING btree (lease_until);
+
+CREATE INDEX stages_by_deadline ON stagebus_data.stages USING btree (deadline) WHERE ((deadline IS NOT NULL) AND (ended_at IS NULL));
 
 CREATE INDEX waiting_retries_by_due_time ON stagebus_data.waiting_retries USING btree (due_at);
 
@@ -401,6 +508,9 @@ ALTER TABLE ONLY stagebus_data.due_advances
 
 ALTER TABLE ONLY stagebus_data.job_dedupe_keys
     ADD CONSTRAINT job_dedupe_keys_job_id_fkey FOREIGN KEY (job_id) REFERENCES stagebus_data.jobs(job_id) ON DELETE CASCADE DEFERRABLE INITIALLY DEFERRED;
+
+ALTER TABLE ONLY stagebus_data.job_messages
+    ADD CONSTRAINT job_messages_job_id_batch_id_fkey FOREIGN KEY (job_id, batch_id) REFERENCES stagebus_data.batches(job_id, batch_id) ON DELETE CASCADE;
 
 ALTER TABLE ONLY stagebus_data.sends
     ADD CONSTRAINT sends_job_id_batch_id_fkey FOREIGN KEY (job_id, batch_id) REFERENCES stagebus_data.batches(job_id, batch_id) ON DELETE CASCADE;

@@ -173,7 +173,7 @@ def test_a_failed_task_shows_its_error(client: Client) -> None:
     client.end_lost_attempts()
     task = client.task(published.task_ids[0])
     assert (task.status, task.worker) == ("failed", None)
-    assert task.error == "the worker of attempt 1 was lost, and it was the last"
+    assert task.error == "the worker of attempt 1 was lost"
 
 
 def test_the_views_are_found_without_their_schema(client: Client) -> None:

@@ -10,28 +10,58 @@ from tests.roles.test_matrix import MAY_EXECUTE, ROLES
 
 #: For the owner alone: the parts that the other functions are made of.
 INTERNAL = {
-    "announce_stage_end",
+    "begin_cancelling",
+    "begin_order",
     "check_message_size",
     "check_nesting",
     "check_results",
     "clock",
     "count_ended_tasks",
+    "count_reopened_tasks",
     "digits_up_to",
+    "end_attempts",
+    "end_cancelled_job",
+    "end_job",
     "end_lost_attempts",
+    "end_order",
+    "end_overdue_stages",
+    "end_stage",
     "ensure_partition",
     "first_job_id_at",
     "gather_retries",
     "group_of",
+    "hint_bridges",
+    "job_message",
+    "lock_batch",
     "lock_filling_stage",
+    "lock_order",
+    "lock_stage",
     "lock_tasks",
     "message_head",
     "message_head_bytes",
     "new_job_id",
+    "open_tasks",
     "parse_task_ids",
+    "publish_again",
+    "publish_job_message",
+    "record_unreported_send",
+    "reopen_job",
+    "reopen_stage",
+    "report_order",
+    "republish_unstarted",
     "require_read_committed",
     "result_limit",
+    "retryable_tasks",
+    "running_in_batch",
     "slot_of",
+    "stage_end_state",
+    "take_task_keys",
     "task_id",
+    "unstarted_tasks",
+    "went_past",
+    "work_cancelling",
+    "work_retry_batch",
+    "work_retry_tasks",
 }
 
 
@@ -112,7 +142,9 @@ def test_only_functions_that_need_the_owners_rights_have_them(
         )
     )
     if definer:
-        assert names <= {*MAY_EXECUTE, "ensure_partition", "end_lost_attempts", "gather_retries"}
+        sweeps = {"end_lost_attempts", "gather_retries", "republish_unstarted"}
+        sweeps |= {"ensure_partition", "end_overdue_stages"}
+        assert names <= {*MAY_EXECUTE, *sweeps}
     else:
         pure = {"api_version", "raise_error", "create_stage_tasks_from_query"}
         assert names & set(MAY_EXECUTE) == pure

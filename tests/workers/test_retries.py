@@ -69,15 +69,17 @@ def test_the_next_attempt_goes_out_in_a_scattered_batch_and_runs(
     assert client.stage(published.job_id).status == "completed"
 
 
-def test_each_stage_gets_a_batch_of_its_own(client: Client, published: PublishedStage) -> None:
+def test_each_stage_gets_batches_of_its_own_of_its_types_size(
+    client: Client, published: PublishedStage
+) -> None:
     second = client.published_stage(3, "work")
     client.start_all(second.messages, TOKEN)
     client.advance(MINUTE * 2)
     assert client.end_lost_attempts() == 13
     assert client.gather_retries() == 13
-    for stage, tasks in ((published, 10), (second, 3)):
+    for stage, sizes in ((published, [2, 4, 4]), (second, [3])):
         scattered = [batch for batch in client.batches(stage.job_id) if batch.scattered]
-        assert [batch.task_count for batch in scattered] == [tasks]
+        assert sorted(batch.task_count for batch in scattered) == sizes
 
 
 def test_the_last_attempt_fails_the_task(client: Client, published: PublishedStage) -> None:
@@ -89,7 +91,7 @@ def test_the_last_attempt_fails_the_task(client: Client, published: PublishedSta
         client.start_all(client.publish(), OTHER)
     task = client.task(published.task_ids[9])
     assert (task.status, task.attempt) == ("failed", 2)
-    assert task.error == "the worker of attempt 2 was lost, and it was the last"
+    assert task.error == "the worker of attempt 2 was lost"
     stage = client.stage_row(published.job_id)
     assert (stage.state, stage.completed, stage.failed) == ("completed_with_errors", 9, 1)
     assert client.progress(published.job_id).failed == 1

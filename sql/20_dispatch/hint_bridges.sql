@@ -1,0 +1,22 @@
+-- Called before batches are made: bridges hear of them at commit. While others of the destination
+-- wait already, somebody is at work on them, and a notification would only cost the commit.
+create or replace function stagebus.hint_bridges(p_destination text) returns void
+language plpgsql
+set search_path = stagebus_data, stagebus, pg_temp
+as $$
+declare
+    v_now timestamptz := stagebus.clock();
+begin
+    -- In the order of the index of waiting batches, so that nothing else of the table is read.
+    perform
+    from batches as b
+    where b.destination = p_destination and b.state = 'pending_queue' and b.ready_at <= v_now
+    order by b.seq
+    limit 1;
+    if not found then
+        notify stagebus_ready;
+    end if;
+end;
+$$;
+comment on function stagebus.hint_bridges(text) is
+    'Notifies stagebus_ready, unless batches of the destination wait already.';

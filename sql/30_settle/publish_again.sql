@@ -1,0 +1,32 @@
+-- A new dispatch of a batch: those of its tasks that no worker has started are published again,
+-- with new message ids.
+create or replace function stagebus.publish_again(
+    p_job_id uuid,
+    p_batch_id uuid,
+    p_reason text
+) returns void
+language plpgsql
+set search_path = stagebus_data, stagebus, pg_temp
+as $$
+declare
+    v_now timestamptz := stagebus.clock();
+begin
+    perform stagebus.record_unreported_send(p_job_id, p_batch_id, p_reason);
+    update batches as b set
+        state = 'pending_queue',
+        dispatch = b.dispatch + 1,
+        claim_epoch = b.claim_epoch + 1,
+        claimed_by = null,
+        lease_until = null,
+        ready_at = v_now,
+        published_through = b.first_index - 1,
+        publish_attempts = 0,
+        last_error = p_reason,
+        queued_at = null,
+        start_due_at = null
+    where b.job_id = p_job_id and b.batch_id = p_batch_id and b.state <> 'held';
+    notify stagebus_ready;
+end;
+$$;
+comment on function stagebus.publish_again(uuid, uuid, text) is
+    'Begins a new dispatch of a batch that is not held. Locks it; notifies stagebus_ready.';

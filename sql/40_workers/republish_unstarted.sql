@@ -1,0 +1,41 @@
+-- Messages can go without a trace: they expire, or somebody empties the queue. What nobody started
+-- within its task type's start_timeout is published again.
+create or replace function stagebus.republish_unstarted(p_limit integer) returns integer
+language plpgsql
+security definer
+set search_path = stagebus_data, stagebus, pg_temp
+as $$
+declare
+    v_now         timestamptz := stagebus.clock();
+    v_batch       stagebus_data.batches;
+    v_republished integer := 0;
+begin
+    perform stagebus.require_read_committed('republish_unstarted');
+    for v_batch in
+        select b.*
+        from batches as b
+        where b.start_due_at <= v_now
+        order by b.start_due_at
+        limit p_limit
+        for update skip locked
+    loop
+        if stagebus.unstarted_tasks(v_batch) > 0 and (
+            select s.ending is null
+            from stages as s
+            where s.job_id = v_batch.job_id and s.stage = v_batch.stage)
+        then
+            perform stagebus.publish_again(
+                v_batch.job_id, v_batch.batch_id, 'not all was started within start_timeout');
+            v_republished := v_republished + 1;
+        else
+            update batches as b set start_due_at = null
+            where b.job_id = v_batch.job_id and b.batch_id = v_batch.batch_id;
+        end if;
+    end loop;
+    return v_republished;
+end;
+$$;
+comment on function stagebus.republish_unstarted(integer) is
+    'Looks at up to p_limit batches whose start is overdue, begins a new dispatch of those with '
+    'tasks that no worker has started, and returns how many. Passes over locked batches. '
+    'Raises SB115.';

@@ -1,0 +1,76 @@
+-- Cancels a job: it takes no further stage, and what has not ended of its stages is cancelled.
+create or replace function stagebus.cancel_job(
+    p_job_id uuid,
+    reason text default null,
+    dry_run boolean default false
+) returns stagebus.order_report
+language plpgsql
+security definer
+set search_path = stagebus_data, stagebus, pg_temp
+as $$
+declare
+    v_job      stagebus_data.jobs;
+    v_stages   integer[];
+    v_tasks    integer;
+    v_order_id bigint;
+begin
+    perform stagebus.require_read_committed('cancel_job');
+    loop
+        -- Stages are locked before their job; a stage that was opened between the two locks makes
+        -- it begin anew.
+        begin
+            select coalesce(array_agg(l.stage), array[]::integer[]) into v_stages
+            from (
+                select s.stage
+                from stages as s
+                where s.job_id = p_job_id and s.ended_at is null
+                order by s.stage
+                for no key update
+            ) as l;
+            select j.* into v_job from jobs as j where j.job_id = p_job_id for no key update;
+            exit when not exists (
+                select from stages as s
+                where s.job_id = p_job_id and s.ended_at is null and s.stage <> all (v_stages));
+            perform stagebus.raise_error(
+                'SB123', 'a stage was opened meanwhile', 'The locks are taken anew.', 'Wait.');
+        exception when sqlstate 'SB123' then
+            null;
+        end;
+    end loop;
+    if v_job.job_id is null then
+        perform stagebus.raise_error(
+            'SB101', format('job %s does not exist', coalesce(p_job_id::text, 'null')),
+            'Its creation may have been rolled back.', 'Look it up in the view jobs.');
+    end if;
+    if v_job.ended_at is not null or v_job.cancelling then
+        perform stagebus.raise_error(
+            'SB120', format('job %s cannot be cancelled', p_job_id),
+            case when v_job.ended_at is not null then format('It has ended: %s.', v_job.state)
+                else 'It is being cancelled already.' end,
+            'Look at the views jobs and orders.');
+    end if;
+    v_tasks := coalesce((
+        select sum(stagebus.open_tasks(p_job_id, l.stage))
+        from unnest(v_stages) as l (stage)), 0);
+    if dry_run then
+        return row(
+            null, 'cancel_job', 'dry run', p_job_id, null, null, v_tasks, 0,
+            format('tasks that have not ended, in %s stages', cardinality(v_stages))
+        )::stagebus.order_report;
+    end if;
+    v_order_id := stagebus.begin_order('cancel_job', p_job_id, null, null, '{}', reason, v_tasks);
+    update jobs as j set cancelling = true
+    where j.job_id = p_job_id and j.state in ('created', 'running');
+    delete from due_advances as d where d.job_id = p_job_id;
+    perform stagebus.begin_cancelling(p_job_id, l.stage, 'cancel')
+    from unnest(v_stages) as l (stage);
+    perform stagebus.end_cancelled_job(p_job_id);
+    if v_tasks = 0 then
+        perform stagebus.end_order(v_order_id);
+    end if;
+    return stagebus.report_order(v_order_id);
+end;
+$$;
+comment on function stagebus.cancel_job(uuid, text, boolean) is
+    'Orders the cancelling of a job and of all its stages that have not ended. Locks the stages, '
+    'then the job. undo_order takes it back. Raises SB101, SB115, SB120 (SB123 is caught inside).';

@@ -1,0 +1,29 @@
+-- A cancelled job that has stages left to come: it runs again, and is due to advance after its
+-- last stage if that has ended.
+create or replace function stagebus.reopen_job(p_job_id uuid) returns void
+language plpgsql
+set search_path = stagebus_data, stagebus, pg_temp
+as $$
+declare
+    v_now  timestamptz := stagebus.clock();
+    v_last stagebus_data.stages;
+begin
+    perform from jobs as j where j.job_id = p_job_id for no key update;
+    select s.* into v_last
+    from stages as s
+    where s.job_id = p_job_id
+    order by s.stage desc
+    limit 1;
+    update jobs as j set
+        state = case when v_last.stage is null then 'created' else 'running' end,
+        cancelling = false,
+        ended_at = null
+    where j.job_id = p_job_id and j.state = 'cancelled';
+    if found and v_last.ended_at is not null and v_last.state <> 'failed' then
+        insert into due_advances (job_id, stage, due_since)
+        values (p_job_id, v_last.stage, v_now);
+    end if;
+end;
+$$;
+comment on function stagebus.reopen_job(uuid) is
+    'Sets a cancelled job running again; any other stays as it is. Locks the job.';

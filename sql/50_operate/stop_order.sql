@@ -1,0 +1,65 @@
+-- Stops an order where it is. What it has done stays done; of a cancelling, what is left of the
+-- stage goes on: its messages may have been turned away meanwhile, so they are published again.
+create or replace function stagebus.stop_order(
+    p_order_id bigint,
+    reason text default null
+) returns stagebus.order_report
+language plpgsql
+security definer
+set search_path = stagebus_data, stagebus, pg_temp
+as $$
+declare
+    v_now   timestamptz := stagebus.clock();
+    v_order stagebus_data.orders := stagebus.lock_order(p_order_id);
+    v_batch stagebus_data.batches;
+begin
+    if v_order.state <> 'working' then
+        perform stagebus.raise_error(
+            'SB120', format('order %s cannot be stopped', p_order_id),
+            format('It is %s; only a working order can be stopped.', v_order.state),
+            'undo_order takes back what an order has done.');
+    end if;
+    if v_order.action in ('cancel_job', 'cancel_stage') then
+        for v_batch in
+            select b.*
+            from batches as b
+            join stages as s on s.job_id = b.job_id and s.stage = b.stage
+            where b.job_id = v_order.job_id and b.stage = coalesce(v_order.stage, b.stage)
+                and b.kind = 'tasks' and s.ending is not null and s.ended_at is null
+            order by b.batch_id
+            for no key update of b
+        loop
+            if stagebus.unstarted_tasks(v_batch) > 0 then
+                perform stagebus.publish_again(
+                    v_batch.job_id, v_batch.batch_id, format('order %s was stopped', p_order_id));
+            end if;
+        end loop;
+        update stages as s set
+            ending = null,
+            deadline = case when s.deadline > v_now then s.deadline end
+        from (
+            select l.stage
+            from stages as l
+            where l.job_id = v_order.job_id and l.stage = coalesce(v_order.stage, l.stage)
+                and l.ending is not null and l.ended_at is null
+            order by l.stage
+            for no key update
+        ) as ending
+        where s.job_id = v_order.job_id and s.stage = ending.stage;
+        if v_order.action = 'cancel_job' then
+            update jobs as j set cancelling = false
+            where j.job_id = v_order.job_id and j.ended_at is null;
+        end if;
+    end if;
+    update orders as o set
+        state = 'stopped',
+        stopped_by = session_user,
+        ended_at = v_now,
+        reason = concat_ws(' – stopped: ', o.reason, left(stop_order.reason, 8192))
+    where o.order_id = p_order_id and o.state = 'working';
+    return stagebus.report_order(p_order_id);
+end;
+$$;
+comment on function stagebus.stop_order(bigint, text) is
+    'Stops a working order and returns its report. Locks the order, batches, stages, the job. '
+    'Raises SB115, SB120, SB121.';
