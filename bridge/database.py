@@ -14,6 +14,7 @@ from psycopg.rows import TupleRow, class_row
 from bridge.batch import Claim, Message, SendRecord
 from bridge.connection import AWAY, connect, describe
 from bridge.errors import DatabaseUnavailable, IncompatibleDatabase
+from bridge.orders import Maintained, OrderReport
 
 #: The versions of stagebus.api_version() that this bridge can work with.
 API_VERSIONS = range(1, 2)
@@ -128,17 +129,43 @@ class Database:
             (*_key(claim), timedelta(seconds=lease)),
         )
 
-    async def maintain(self) -> tuple[int, int]:
-        """One bounded round of house-keeping: how many lost attempts, how many retried tasks."""
+    async def maintain(self, limit: int) -> Maintained:
+        """One round of house-keeping, within `limit` tasks for each duty."""
         connection = await self._connected()
         try:
-            cursor = await connection.execute(
-                "select lost_attempts, retried_tasks from stagebus.maintain()"
+            cursor = connection.cursor(row_factory=class_row(Maintained))
+            await cursor.execute(
+                "select lost_attempts, retried_tasks, republished_batches, overdue_stages"
+                " from stagebus.maintain(%s)",
+                (limit,),
             )
-            row = await cursor.fetchone()
+            (done,) = await cursor.fetchall()
+            return done
         except AWAY as error:
             raise await self._lost(connection, error) from error
-        return (0, 0) if row is None else (int(row[0]), int(row[1]))
+
+    async def working_orders(self) -> list[int]:
+        """The ids of the orders that are worked off, oldest first."""
+        connection = await self._connected()
+        try:
+            cursor = await connection.execute("select * from stagebus.working_orders()")
+            return [order_id for (order_id,) in await cursor.fetchall()]
+        except AWAY as error:
+            raise await self._lost(connection, error) from error
+
+    async def work_order(self, order_id: int) -> OrderReport:
+        """One bounded step of the order, in a transaction of its own."""
+        connection = await self._connected()
+        try:
+            cursor = connection.cursor(row_factory=class_row(OrderReport))
+            await cursor.execute(
+                "select order_id, action, status, tasks, tasks_done from stagebus.work_order(%s)",
+                (order_id,),
+            )
+            (report,) = await cursor.fetchall()
+            return report
+        except AWAY as error:
+            raise await self._lost(connection, error) from error
 
     async def _flag(self, query: str, arguments: Sequence[object]) -> bool:
         return bool(await self._value(query, arguments))

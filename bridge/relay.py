@@ -8,7 +8,7 @@ import socket
 import time
 from uuid import UUID, uuid4
 
-from bridge import listener
+from bridge import listener, maintenance
 from bridge.batch import Claim
 from bridge.database import Database
 from bridge.errors import DatabaseUnavailable
@@ -27,9 +27,6 @@ FULL_LOOK = 2.0
 #: Seconds for which no batch is claimed after the broker could not be reached, doubled each time.
 FIRST_PAUSE = 0.25
 LONGEST_PAUSE = 5.0
-
-#: Seconds between two rounds of maintenance.
-MAINTENANCE = 2.0
 
 
 class Relay:
@@ -77,7 +74,7 @@ class Relay:
                 )
                 background = [
                     asyncio.create_task(listener.run(self._settings.database_url, self._wake)),
-                    asyncio.create_task(self._maintain()),
+                    asyncio.create_task(maintenance.run(self._settings.database_url)),
                 ]
                 await self._claim_until_stopped()
                 if self._at_work:
@@ -170,20 +167,3 @@ class Relay:
             else:
                 return True
         return False
-
-    async def _maintain(self) -> None:
-        database = Database(self._settings.database_url, "maintenance")
-        try:
-            while True:
-                try:
-                    lost, retried = await database.maintain()
-                    if lost or retried:
-                        log.info("maintenance.done", lost_attempts=lost, retried_tasks=retried)
-                except DatabaseUnavailable as error:
-                    log.debug("database.unavailable", error=str(error))
-                except Exception:  # noqa: BLE001
-                    # One round that fails must not end all those after it.
-                    log.error("maintenance.crashed", with_traceback=True)
-                await asyncio.sleep(MAINTENANCE)
-        finally:
-            await database.close()

@@ -8,8 +8,9 @@ security definer
 set search_path = stagebus_data, stagebus, pg_temp
 as $$
 declare
-    v_order stagebus_data.orders;
-    v_limit integer := least(greatest(coalesce(p_limit, 10000), 1), 100000);
+    v_order  stagebus_data.orders;
+    v_report stagebus.order_report;
+    v_limit  integer := least(greatest(coalesce(p_limit, 10000), 1), 100000);
 begin
     perform stagebus.require_read_committed('work_order');
     select o.* into v_order
@@ -18,7 +19,9 @@ begin
     for no key update skip locked;
     if not found then
         if exists (select from orders as o where o.order_id = p_order_id) then
-            return stagebus.report_order(p_order_id, 'another session works on it');
+            v_report := stagebus.report_order(p_order_id, 'another session is at it');
+            v_report.status := 'busy';
+            return v_report;
         end if;
         perform stagebus.raise_error(
             'SB121', format('order %s does not exist', coalesce(p_order_id::text, 'null')),
@@ -36,5 +39,5 @@ end;
 $$;
 comment on function stagebus.work_order(bigint, integer) is
     'Works on up to p_limit tasks of the order (1 to 100,000) and returns its report; does nothing '
-    'while another session is at it or when it has ended. Call it once per transaction. '
+    'while another session is at it (status busy) or when it has ended. Call it once per transaction. '
     'Raises SB115, SB121.';

@@ -211,8 +211,9 @@ def test_one_failing_round_of_maintenance_does_not_end_the_next_ones(
     )
     client.execute(
         "create or replace function stagebus.maintain(p_limit integer default 1000)"
-        " returns table (lost_attempts integer, retried_tasks integer) language sql"
-        " as 'select 1 / 0, 0'"
+        " returns table (lost_attempts integer, retried_tasks integer,"
+        " republished_batches integer, overdue_stages integer) language sql"
+        " as 'select 1 / 0, 0, 0, 0'"
     )
 
     async def scenario() -> None:

@@ -1,0 +1,81 @@
+"""A bridge works off what operators order, step by step, and publishes what comes of it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from uuid import uuid4
+
+import pytest
+
+from bridge.settings import Settings
+from tests.bridge.conftest import Queue, all_queued, running
+from tests.bridge.test_database_away import events
+from tests.client import Client
+from tests.eventually import becomes
+
+Make = Callable[..., Settings]
+
+
+def test_cancelled_tasks_come_back_to_the_queue_when_the_order_is_undone(
+    client: Client, queue: Queue, settings: Make
+) -> None:
+    client.set_task_type("tiles", batch_size=5)
+    job_id = client.create_job()
+
+    async def scenario() -> None:
+        client.create_stage_tasks(job_id, 1, "tiles", 12)
+        async with running(settings()):
+            await becomes(lambda: all_queued(client))
+            order = client.order("cancel_stage", job_id, 1)
+            await becomes(lambda: client.stage(job_id).status == "cancelled")
+            assert client.recount(job_id) == []
+            client.orders("undo_order", order.order_id)
+            await becomes(lambda: client.task_states(job_id) == {"queued": 12}, 20)
+
+    asyncio.run(scenario())
+    assert client.recount(job_id) == []
+    assert queue.stored == 24, "each task once at first, and once for its second attempt"
+
+
+def test_an_order_whose_step_fails_keeps_no_other_from_being_done(
+    client: Client, settings: Make, caplog: pytest.LogCaptureFixture
+) -> None:
+    jobs = [client.published_stage(3).job_id for _ in range(2)]
+    bad, _ = [client.order("cancel_job", job_id) for job_id in jobs]
+    step = client.value(
+        "select pg_get_functiondef('stagebus.work_order(bigint, integer)'::regprocedure)"
+    )
+    client.execute(
+        step.replace("\nbegin\n", f"\nbegin\n    perform 1 / (p_order_id - {bad.order_id});\n", 1)
+    )
+
+    async def scenario() -> None:
+        caplog.set_level("INFO")
+        async with running(settings()):
+            await becomes(lambda: client.job(jobs[1]).status == "cancelled")
+            assert client.job(jobs[0]).status == "running"
+            assert "order.step_failed" in events(caplog)
+            client.execute(step)
+            await becomes(lambda: client.job(jobs[0]).status == "cancelled")
+
+    asyncio.run(scenario())
+    assert events(caplog).count("order.done") == 2
+
+
+def test_two_bridges_work_off_one_order_without_getting_in_each_others_way(
+    client: Client, settings: Make, caplog: pytest.LogCaptureFixture
+) -> None:
+    published = client.published_stage(5_000)
+    token = uuid4()
+    client.start_all(published.messages[:100], token)
+    client.order("cancel_job", published.job_id)
+
+    async def scenario() -> None:
+        async with running(settings()), running(settings()):
+            await becomes(lambda: client.job(published.job_id).status == "cancelled")
+
+    asyncio.run(scenario())
+    assert not {"order.step_failed", "maintenance.crashed"} & set(events(caplog))
+    assert client.recount(published.job_id) == []
+    assert client.complete_tasks(published.task_ids[:2], token) == ["cancelled"] * 2
