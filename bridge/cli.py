@@ -188,6 +188,10 @@ def local(
     from bridge.local.postgres import server_binaries
     from bridge.local.stack import local_stack
 
+    if ignore_rules and config is None:
+        raise click.UsageError(
+            "--ignore-rules is about the rules of a file: give --config FILE too, or leave it out"
+        )
     signal.signal(signal.SIGTERM, _end)
     try:
         if faults is not None:

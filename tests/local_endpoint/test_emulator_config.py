@@ -283,6 +283,14 @@ def test_the_local_stack_says_so_before_it_starts_anything(tmp_path: Path) -> No
     assert not folder.exists()
 
 
+def test_the_local_stack_ignores_no_rules_of_no_file(tmp_path: Path) -> None:
+    folder = tmp_path / "stack"
+    result = CliRunner().invoke(main, ["local", "--folder", str(folder), "--ignore-rules"])
+    assert result.exit_code == 2
+    assert "give --config FILE too" in result.output
+    assert not folder.exists()
+
+
 def test_the_local_stack_has_the_entities_of_a_file_beside_its_own(tmp_path: Path) -> None:
     path = written(tmp_path, '"Rules": []', f'"Rules": [{FILTER}]')
     # A short path: that of the socket has a limit.

@@ -91,6 +91,7 @@ def test_a_signal_ends_it_cleanly(number: signal.Signals) -> None:
     [
         ([], b"--queue"),
         (["--subscription", "news"], b"say TOPIC/NAME"),
+        (["--queue", "a", "--ignore-rules"], b"give --config FILE"),
         (["--queue", "a/Subscriptions/b", "--subscription", "A/B"], b"two entities"),
         (["--queue", "a", "--tier", "basic"], b"tier"),
         (["--queue", "a", "--lock-duration", "0"], b"lock-duration"),
@@ -102,7 +103,10 @@ def test_a_signal_ends_it_cleanly(number: signal.Signals) -> None:
 )
 def test_a_bad_value_is_named(arguments: list[str], complaint: bytes) -> None:
     with start(*arguments) as process:
-        out, err = process.communicate(timeout=10)
+        try:
+            out, err = process.communicate(timeout=10)
+        finally:
+            process.kill()  # or a value that is taken would be waited for without end
     assert process.returncode != 0
     assert complaint in err
     assert b"Traceback" not in err

@@ -130,6 +130,10 @@ def main(
         raise click.UsageError(
             "name an entity: --queue NAME, --subscription TOPIC/NAME, or --config FILE"
         )
+    if ignore_rules and config_file is None:
+        raise click.UsageError(
+            "--ignore-rules is about the rules of a file: give --config FILE too, or leave it out"
+        )
     try:
         written = FileEntities({}, {}, [])
         if config_file is not None:
