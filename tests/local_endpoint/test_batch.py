@@ -13,8 +13,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from proton import Message, symbol, ulong
 
-from bridge.local.endpoint.batch import BATCH_FORMAT, read_head, read_transfer
+from bridge.local.endpoint.batch import BATCH_FORMAT, read_transfer
 from bridge.local.endpoint.config import EntityConfig
+from bridge.local.endpoint.head import read_head
 from bridge.local.endpoint.message import StoredMessage
 from bridge.local.endpoint.outcomes import Refused
 from bridge.local.endpoint.render import render, with_properties

@@ -11,12 +11,14 @@ or `python -m bridge.local.endpoint --queue tasks`, or `process.run_endpoint()`.
 docs/local-endpoint.md says what works, what differs from the service and what is not there.
 
 How it is built, from the outside in: `__main__` and `process`; `server` and `control`; `connection`
-(a socket) and `engine` (proton without I/O, over `frames`); `attach`, which gives each link its end
-(`arriving`, `leaving` with `disposition`, `replies`); `cbs` and `management`, which answer requests
-(`locked_requests`, `stored_requests`); `namespace`, `queue` and `topic`, which know nothing of AMQP
-links; under them `intake` with `duplicates`, `schedule` and `journal`; `store` with `block`,
-`shelf` and `agenda`; `locks`, `line` and `settlement`; `batch`, `render` and `wire` for the bytes.
-`faults` makes any of it fail on demand; `emulator_config` reads entities from a file.
+(a socket), `engine` (proton without I/O, over `frames`) and `conversation` (what its events lead
+to); `link_table`, and `attach`, which gives each link its end (`arriving`, `leaving` with
+`disposition`, `replies`, over `answers`); `request_node`, whose requests `cbs` and `management`
+answer (`locked_requests`, `stored_requests`); `namespace`, `queue` with `aftermath`, and `topic`,
+which know nothing of AMQP links; under them `intake` with `duplicates`, `schedule` and `journal`;
+`store` with `block`, `shelf` and `agenda`; `locks`, `line` and `settlement`; `batch`, `head`,
+`render` and `wire` for the bytes. `faults` makes any of it fail on demand; `emulator_config` reads
+entities from a file.
 """
 
 from bridge.local.endpoint.config import EntityConfig

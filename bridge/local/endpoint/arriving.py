@@ -2,36 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Protocol
-
 import cproton as pn
 
+from bridge.local.endpoint.answers import reject, settle
 from bridge.local.endpoint.engine import Pointer
 from bridge.local.endpoint.faults.acting import act
+from bridge.local.endpoint.faults.arriving import StruckTransfer
 from bridge.local.endpoint.faults.timers import Timers
-from bridge.local.endpoint.links import Peer, reject
+from bridge.local.endpoint.links import Peer, Sink
 from bridge.local.endpoint.outcomes import Refused
 
 # What the service grants a sender; the SDK sends whether it has credit or not.
 SENDER_CREDIT = 1_000
-
-
-class Sink(Protocol):
-    """What takes the transfers of a client's sender."""
-
-    @property
-    def largest(self) -> int:
-        """Bytes beyond which a transfer need not be kept, for it will be refused."""
-        ...
-
-    def accept(self, data: bytes, message_format: int) -> None:
-        """Take one transfer. Raises Refused."""
-        ...
-
-    def refuse_large(self, size: int) -> Refused:
-        """Why a transfer of `size` bytes is not taken."""
-        ...
 
 
 class ArrivingLink:
@@ -85,14 +67,14 @@ class ArrivingLink:
         if self._faults.armed and self.entity is not None:
             fault = self._faults.strike("send", self.entity)
             if fault is not None:
-                act(fault, _Transfer(self, delivery, data, message_format))
+                act(fault, StruckTransfer(self, delivery, data, message_format))
                 return
         try:
             self.sink.accept(data, message_format)
         except Refused as refused:
             reject(delivery, refused)
         else:
-            _settle(delivery, pn.PN_ACCEPTED)
+            settle(delivery, pn.PN_ACCEPTED)
 
     def _receive(self, size: int) -> bytes:
         if size == 0:
@@ -112,45 +94,3 @@ class ArrivingLink:
     def detach(self) -> None:
         """Nothing is kept for a sender, and nothing answered any more."""
         self.timers.cancel()
-
-
-def _settle(delivery: Pointer, state: int) -> None:
-    pn.pn_delivery_update(delivery, state)
-    pn.pn_delivery_settle(delivery)
-
-
-class _Transfer:
-    """A transfer that a fault befalls: it may be stored or not, and answered or not."""
-
-    def __init__(
-        self, end: ArrivingLink, delivery: Pointer, data: bytes, message_format: int
-    ) -> None:
-        self._end = end
-        self._delivery = delivery
-        self._data = data
-        self._format = message_format
-
-    def perform(self) -> None:
-        self._end.sink.accept(self._data, self._format)
-
-    def answer(self) -> None:
-        _settle(self._delivery, pn.PN_ACCEPTED)
-        self._end.peer.wake()
-
-    def refuse(self, refused: Refused) -> None:
-        reject(self._delivery, refused)
-        self._end.peer.wake()
-
-    def give_back(self, *, failed: bool) -> None:
-        if failed:
-            pn.pn_disposition_set_failed(pn.pn_delivery_local(self._delivery), True)
-        _settle(self._delivery, pn.PN_MODIFIED if failed else pn.PN_RELEASED)
-
-    def cut(self, *, done: bool) -> None:
-        self._end.peer.cut()
-
-    def detach_link(self, refused: Refused) -> None:
-        self._end.peer.detach_link(self._end.link, refused)
-
-    def later(self, seconds: float, call: Callable[[], None]) -> None:
-        self._end.timers.later(seconds, call)

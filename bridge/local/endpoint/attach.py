@@ -3,45 +3,32 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
-from typing import Protocol
 
 from proton import Link, Terminus, symbol, ulong
 
-from bridge.local.endpoint import cbs, management
-from bridge.local.endpoint.arriving import ArrivingLink, Sink
-from bridge.local.endpoint.batch import too_large
+from bridge.local.endpoint.answers import accept, refuse
+from bridge.local.endpoint.arriving import ArrivingLink
 from bridge.local.endpoint.engine import address
 from bridge.local.endpoint.faults.acting import act
 from bridge.local.endpoint.faults.attaching import StruckAttach
-from bridge.local.endpoint.faults.fault import Fault, Operation
-from bridge.local.endpoint.faults.replying import StruckRequest
+from bridge.local.endpoint.faults.fault import Operation
 from bridge.local.endpoint.leaving import LeavingLink
-from bridge.local.endpoint.links import LinkEnd, PeerOfNew, accept, refuse
+from bridge.local.endpoint.links import LinkEnd, Sink
 from bridge.local.endpoint.namespace import Namespace, Node, NodeKind
 from bridge.local.endpoint.outcomes import (
     DECODE_ERROR,
     NOT_ALLOWED,
-    NOT_FOUND,
     NOT_IMPLEMENTED,
     Refused,
     not_found,
 )
 from bridge.local.endpoint.queue import Queue
 from bridge.local.endpoint.replies import ReplyLink
-from bridge.local.endpoint.requests import Reply, Request, read_request, write_reply
-from bridge.local.endpoint.topic import Subscription, Topic
+from bridge.local.endpoint.request_node import Home, RequestNode
+from bridge.local.endpoint.topic import Subscription
 
 _BATCH_SIZE_PROPERTY = "com.microsoft:max-message-batch-size"
 _SESSION_FILTER = "com.microsoft:session-filter"
-
-
-class Home(PeerOfNew, Protocol):
-    """The connection that a new link belongs to."""
-
-    def reply_link(self, session: int, source: str, target: str | None) -> ReplyLink | None:
-        """Where replies of the node `source` go that are meant for `target`."""
-        ...
 
 
 def attach(link: Link, namespace: Namespace, home: Home) -> None:
@@ -92,65 +79,9 @@ def _arriving(link: Link, node: Node, home: Home, namespace: Namespace) -> Calla
         link.properties = {symbol(_BATCH_SIZE_PROPERTY): ulong(to.config.max_batch_bytes)}
         sink, entity = to, to.name
     else:
-        sink = _Requests(node, session, link.remote_target.address or "", home, namespace)
+        sink = RequestNode(node, session, link.remote_target.address or "", home, namespace)
         link.max_message_size = sink.largest
     return lambda: ArrivingLink(pointer, session, sink, home, entity)
-
-
-def _takes_sends(entity: Queue | Topic) -> bool:
-    """Whether clients may send to it: it is no subscription and no dead-letter queue."""
-    if isinstance(entity, Topic):
-        return True
-    return entity.dead_letters is not None and not isinstance(entity, Subscription)
-
-
-class _Requests:
-    """Answers the requests to one node, over the links of one session."""
-
-    largest = 262_144
-
-    def __init__(
-        self, node: Node, session: int, source: str, home: Home, namespace: Namespace
-    ) -> None:
-        self._node = node
-        self._namespace = namespace
-        self._session = session
-        self._source = source
-        self._home = home
-
-    def accept(self, data: bytes, message_format: int) -> None:
-        """Answer one request. Raises Refused if there is no telling whom to answer."""
-        request = read_request(data)
-        to = self._home.reply_link(self._session, self._source, request.reply_to)
-        if to is None:
-            raise Refused(
-                NOT_FOUND, f"No link of this session receives the replies of '{self._source}'."
-            )
-        dashes = self._node.entity is None
-        if self._home.faults.armed and (fault := self._fault(request)) is not None:
-            carry_out = partial(self._reply, request)
-            act(fault, StruckRequest(request, carry_out, to, self._home, dashes=dashes))
-            return
-        to.send(write_reply(request, self._reply(request), dashes=dashes))
-
-    def _reply(self, request: Request) -> Reply:
-        node = self._node
-        if node.entity is None:
-            return cbs.answer(request)
-        return management.answer(node.entity, request, takes_sends=_takes_sends(node.entity))
-
-    def _fault(self, request: Request) -> Fault | None:
-        faults, entity = self._home.faults, self._node.entity
-        if entity is not None:
-            settles = request.operation == management.SETTLE
-            return faults.strike("settle", entity.name) if settles else None
-        if request.operation != cbs.PUT_TOKEN:
-            return None
-        return faults.strike("token", self._namespace.name_of(cbs.audience(request)))
-
-    def refuse_large(self, size: int) -> Refused:
-        """Why a request of `size` bytes is not read."""
-        return too_large(size, self.largest)
 
 
 def _leaving(link: Link, node: Node, home: Home, namespace: Namespace) -> Callable[[], LinkEnd]:

@@ -1,4 +1,4 @@
-"""One client's connection: a socket of asyncio on one side, a protocol engine on the other."""
+"""One client's socket: what it receives goes to a protocol engine, whose answers it is sent."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ import logging
 from collections.abc import Callable
 from typing import cast
 
-from proton import Event, Link
+from proton import Link
 
-from bridge.local.endpoint.attach import attach
-from bridge.local.endpoint.engine import Engine, Pointer, address
+from bridge.local.endpoint.conversation import Conversation
+from bridge.local.endpoint.engine import Engine, Pointer
 from bridge.local.endpoint.faults import FaultBook
 from bridge.local.endpoint.faults.acting import act
 from bridge.local.endpoint.faults.connecting import Hearing, StruckConnection
-from bridge.local.endpoint.leaving import LeavingLink
-from bridge.local.endpoint.links import LinkEnd, Starved, detach_now
+from bridge.local.endpoint.link_table import LinkTable
+from bridge.local.endpoint.links import LinkEnd, Starved
 from bridge.local.endpoint.namespace import Namespace
 from bridge.local.endpoint.outcomes import Refused
 from bridge.local.endpoint.replies import ReplyLink
@@ -42,13 +42,10 @@ class ClientConnection(asyncio.Protocol):
         closed: Callable[[ClientConnection], None],
     ) -> None:
         self.faults = faults
-        self._namespace = namespace
-        self._container = container
         self._closed = closed
         self._loop = asyncio.get_running_loop()
-        self._engine = Engine(self, idle_timeout)
-        self._links: dict[int, LinkEnd] = {}
-        self._starved: set[Starved] = set()
+        self._links = LinkTable()
+        self._engine = Engine(Conversation(self, self._links, namespace, container), idle_timeout)
         self._transport: asyncio.Transport | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._paused = False
@@ -80,7 +77,7 @@ class ClientConnection(asyncio.Protocol):
         self._hearing.stop()
         if self._timer is not None:
             self._timer.cancel()
-        self._drop_links(lambda end: True)
+        self._links.drop()
         self._engine.close()
         self._closed(self)
 
@@ -97,7 +94,7 @@ class ClientConnection(asyncio.Protocol):
         """Close the socket without a word, what waits to be written included."""
         self._alive = False
         self._hearing.stop()
-        self._drop_links(lambda end: True)
+        self._links.drop()
         if self._transport is not None:
             self._transport.abort()
 
@@ -109,6 +106,11 @@ class ClientConnection(asyncio.Protocol):
             self._finish(self._transport)
 
     # What links ask of their connection
+
+    @property
+    def alive(self) -> bool:
+        """Whether the client is still listened to."""
+        return self._alive
 
     @property
     def writable(self) -> bool:
@@ -123,36 +125,29 @@ class ClientConnection(asyncio.Protocol):
 
     def starve(self, link: Starved) -> None:
         """Let `link` try again after the next write."""
-        self._starved.add(link)
+        self._links.starve(link)
 
     def place(self, link: Link, end: LinkEnd) -> None:
         """Let `end` be our end of `link` from now on."""
-        self._links[address(link._impl)] = end
+        self._links.place(link, end)
+
+    def reply_link(self, session: int, source: str, target: str | None) -> ReplyLink | None:
+        """The link for replies of `source`: the one that asked for `target`, or any."""
+        return self._links.reply_link(session, source, target)
 
     def detach_link(self, link: Pointer, refused: Refused) -> None:
         """Detach a link with an error, from our side; its end is told too."""
-        end = self._links.pop(address(link), None)
-        if end is not None:
-            self._detach(end)
-            detach_now(link, refused)
+        if self._links.detach(link, refused):
             self.wake()
 
     def detach_links(self, wanted: Callable[[LinkEnd], bool], refused: Refused) -> int:
         """Detach the links whose ends are `wanted`; returns how many they were."""
-        ends = [end for end in self._links.values() if wanted(end)]
-        for end in ends:
-            self.detach_link(end.link, refused)
-        return len(ends)
+        count = self._links.detach_all(wanted, refused)
+        if count:
+            self.wake()
+        return count
 
-    def reply_link(self, session: int, source: str, target: str | None) -> ReplyLink | None:
-        """The link for replies of `source`: the one that asked for `target`, or any."""
-        found: ReplyLink | None = None
-        for end in self._links.values():
-            if not isinstance(end, ReplyLink) or (end.session, end.source) != (session, source):
-                continue
-            if found is None or end.target == target:
-                found = end
-        return found
+    # Bytes
 
     def _woken(self) -> None:
         self._awake = False
@@ -172,12 +167,9 @@ class ClientConnection(asyncio.Protocol):
     def _flush(self) -> None:
         while True:
             self._write()
-            if not self._starved or self._paused or not self._alive:
+            if not self._links.starving or self._paused or not self._alive:
                 return
-            starved, self._starved = self._starved, set()
-            for link in starved:
-                link.retry()
-            if self._starved >= starved:
+            if not self._links.retry():
                 return
 
     def _write(self) -> None:
@@ -198,86 +190,14 @@ class ClientConnection(asyncio.Protocol):
         if self._finished:
             return
         self._finished = True
-        self._drop_links(lambda end: True)
+        self._links.drop()
         transport.close()
         if self._timer is not None:
             self._timer.cancel()
         self._timer = self._loop.call_later(_LINGER, self.cut)
 
-    # The engine
-
-    def on_delivery(self, link: int, delivery: Pointer, message_format: int) -> None:
-        """A delivery has new bytes or a new state."""
-        end = self._links.get(link)
-        if end is not None:
-            end.on_delivery(delivery, message_format)
-
-    def on_credit(self, link: int) -> None:
-        """The client has changed the credit of a link."""
-        end = self._links.get(link)
-        if end is not None:
-            end.on_credit()
-
-    def on_event(self, event: Event) -> None:
-        """A connection, a session or a link opens or closes."""
-        action = _ACTIONS.get(event.type.name)
-        if action is not None and self._alive:
-            action(self, event)
-
-    def _open_connection(self, event: Event) -> None:
-        connection = event.connection
-        assert connection is not None
-        connection.container = self._container
-        connection.open()
-        self._tick()
-
-    def _close_connection(self, event: Event) -> None:
-        self._drop_links(lambda end: True)
-        if event.connection is not None:
-            event.connection.close()
-
-    def _open_session(self, event: Event) -> None:
-        if event.session is not None:
-            event.session.open()
-
-    def _close_session(self, event: Event) -> None:
-        session = event.session
-        assert session is not None
-        gone = address(session._impl)
-        self._drop_links(lambda end: end.session == gone)
-        session.close()
-        session.free()
-
-    def _open_link(self, event: Event) -> None:
-        link = event.link
-        assert link is not None
-        attach(link, self._namespace, self)
-
-    def _close_link(self, event: Event) -> None:
-        link = event.link
-        assert link is not None
-        end = self._links.pop(address(link._impl), None)
-        if end is not None:
-            self._detach(end)
-        link.close()
-        link.free()
-
-    def _failed(self, event: Event) -> None:
-        transport = event.transport
-        condition = transport.condition if transport is not None else None
-        log.info("connection_failed", extra={"condition": str(condition)})
-
-    def _drop_links(self, gone: Callable[[LinkEnd], bool]) -> None:
-        for pointer, end in [each for each in self._links.items() if gone(each[1])]:
-            del self._links[pointer]
-            self._detach(end)
-
-    def _detach(self, end: LinkEnd) -> None:
-        end.detach()
-        if isinstance(end, LeavingLink):
-            self._starved.discard(end)
-
-    def _tick(self) -> None:
+    def tick(self) -> None:
+        """Let the engine know that time has passed, now and again."""
         if self._finished or not self._alive:
             return
         if self._timer is not None:
@@ -285,17 +205,5 @@ class ClientConnection(asyncio.Protocol):
         now = self._loop.time()
         deadline = self._engine.tick(now)
         wait = min(max(deadline - now, 0.01), _LONGEST_TICK) if deadline else _LONGEST_TICK
-        self._timer = self._loop.call_later(wait, self._tick)
+        self._timer = self._loop.call_later(wait, self.tick)
         self.wake()
-
-
-_ACTIONS: dict[str, Callable[[ClientConnection, Event], None]] = {
-    "PN_CONNECTION_REMOTE_OPEN": ClientConnection._open_connection,
-    "PN_CONNECTION_REMOTE_CLOSE": ClientConnection._close_connection,
-    "PN_SESSION_REMOTE_OPEN": ClientConnection._open_session,
-    "PN_SESSION_REMOTE_CLOSE": ClientConnection._close_session,
-    "PN_LINK_REMOTE_OPEN": ClientConnection._open_link,
-    "PN_LINK_REMOTE_CLOSE": ClientConnection._close_link,
-    "PN_LINK_REMOTE_DETACH": ClientConnection._close_link,
-    "PN_TRANSPORT_ERROR": ClientConnection._failed,
-}

@@ -2,7 +2,8 @@
 
 The events that come once per message (a delivery, new credit) are read through proton's C functions
 and handed over as bare pointers; wrapping them would cost more than everything else. All others
-come as proton's own event objects. No other module but `links` calls the C functions.
+come as proton's own event objects. Besides this module only the ends of links and what answers them
+call the C functions.
 """
 
 from __future__ import annotations

@@ -6,12 +6,13 @@ from functools import partial
 
 import cproton as pn
 
+from bridge.local.endpoint.answers import reject
 from bridge.local.endpoint.disposition import read_settlement
 from bridge.local.endpoint.engine import Pointer
 from bridge.local.endpoint.faults.acting import act
 from bridge.local.endpoint.faults.leaving import StruckDelivery, StruckSettlement
 from bridge.local.endpoint.faults.timers import Timers
-from bridge.local.endpoint.links import Peer, reject
+from bridge.local.endpoint.links import Peer
 from bridge.local.endpoint.outcomes import Refused
 from bridge.local.endpoint.queue import Queue
 

@@ -1,21 +1,14 @@
-"""What a link and its connection know of each other, and how a transfer is refused.
-
-What happens once per message happens in the modules of the three kinds of links, by proton's C
-functions on bare pointers: `arriving`, `leaving` and `replies`.
-"""
+"""What a link and its connection know of each other."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
-from proton import Condition, Delivery, Link, Terminus, symbol
+from proton import Link
 
 from bridge.local.endpoint.engine import Pointer
 from bridge.local.endpoint.faults.book import FaultBook
 from bridge.local.endpoint.outcomes import Refused
-
-if TYPE_CHECKING:
-    from proton._data import PythonAMQPData
 
 
 class Starved(Protocol):
@@ -92,45 +85,18 @@ class LinkEnd(Protocol):
         ...
 
 
-def refusal(refused: Refused) -> Condition:
-    """`refused` as AMQP has it. The SDK hangs without an info map that is not empty."""
-    description, given = refused.traced()
-    info: dict[PythonAMQPData, PythonAMQPData] | None = None
-    if given is not None:
-        info = {symbol(name): value for name, value in given.items()}
-    return Condition(refused.condition, description or None, info)
+class Sink(Protocol):
+    """What takes the transfers of a client's sender."""
 
+    @property
+    def largest(self) -> int:
+        """Bytes beyond which a transfer need not be kept, for it will be refused."""
+        ...
 
-def accept(link: Link) -> None:
-    """Answer that `link` is attached."""
-    link.source.copy(link.remote_source)
-    link.target.copy(link.remote_target)
-    link.open()
+    def accept(self, data: bytes, message_format: int) -> None:
+        """Take one transfer. Raises Refused."""
+        ...
 
-
-def refuse(link: Link, refused: Refused) -> None:
-    """Answer that `link` is not attached.
-
-    This is an attach without the terminus on our side, followed by a detach with the error: AMQP
-    1.0, part 2, 2.6.3. Without that, the SDK would take a sender for attached.
-    """
-    ours = link.target if link.is_receiver else link.source
-    ours.type = Terminus.UNSPECIFIED
-    link.open()
-    link.condition = refusal(refused)
-    link.close()
-
-
-def detach_now(link: Pointer, refused: Refused) -> None:
-    """Detach a link that is attached, with an error."""
-    wrapped = Link.wrap(link)  # type: ignore[no-untyped-call]
-    wrapped.condition = refusal(refused)
-    wrapped.close()
-
-
-def reject(delivery: Pointer, refused: Refused) -> None:
-    """Settle `delivery` as rejected, with everything the SDK needs to make an exception of it."""
-    wrapped = Delivery(delivery)  # type: ignore[no-untyped-call]
-    wrapped.local.condition = refusal(refused)
-    wrapped.update(Delivery.REJECTED)
-    wrapped.settle()
+    def refuse_large(self, size: int) -> Refused:
+        """Why a transfer of `size` bytes is not taken."""
+        ...

@@ -16,11 +16,11 @@ locked then, when it would be active again; what is deferred, when somebody asks
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
 from dataclasses import asdict
 from heapq import merge
 from itertools import islice
 
+from bridge.local.endpoint.aftermath import Aftermath
 from bridge.local.endpoint.batch import Arrival
 from bridge.local.endpoint.clock import Clock, earliest
 from bridge.local.endpoint.config import EntityConfig
@@ -28,17 +28,10 @@ from bridge.local.endpoint.intake import AT_ONCE, Intake
 from bridge.local.endpoint.journal import Journal
 from bridge.local.endpoint.line import Consumer, Line
 from bridge.local.endpoint.locks import LockTable
-from bridge.local.endpoint.message import Place, State, StoredMessage
+from bridge.local.endpoint.message import Place, StoredMessage
 from bridge.local.endpoint.outcomes import MESSAGE_NOT_FOUND, Refused
 from bridge.local.endpoint.render import render, with_properties
-from bridge.local.endpoint.settlement import (
-    DESCRIPTION,
-    REASON,
-    RELEASE,
-    Decision,
-    Settlement,
-    encoded,
-)
+from bridge.local.endpoint.settlement import RELEASE, Decision, Settlement
 from bridge.local.endpoint.store import Store
 
 
@@ -59,6 +52,7 @@ class Queue(Intake):
         self._store = Store(None if ttl is None else round(ttl * 1000))
         self._locks = LockTable(config.lock_duration)
         self._line = Line()
+        self._aftermath = Aftermath(self._store, config, self.counters, self, dead_letters)
 
     @property
     def next_sequence_number(self) -> int:
@@ -91,7 +85,7 @@ class Queue(Intake):
         while store.count(Place.WAITING) and (consumer := line.next()) is not None:
             message = store.take()
             if message.expires_at is not None and message.has_expired(self.today()):
-                self._expire(message)
+                self._aftermath.expire(message)
             else:
                 consumer.deliver(*self._lend(message, locks=consumer.locks))
 
@@ -123,7 +117,7 @@ class Queue(Intake):
         found = {number: self._store.deferred(number) for number in numbers}
         for message in found.values():
             if message is not None and message.has_expired(now):
-                self._expire(message)
+                self._aftermath.expire(message)
         if missing := [number for number in found if self._store.deferred(number) is None]:
             raise Refused(
                 MESSAGE_NOT_FOUND,
@@ -168,58 +162,17 @@ class Queue(Intake):
             self._store.remove(message)
             return
         if decision is Decision.DEAD_LETTER:
-            self._bury(message)
+            self._aftermath.bury(message)
         elif decision is Decision.DEFER:
             counters.deferred += 1
             self._store.set_aside(message)
         elif decision is Decision.ABANDON:
             counters.abandoned += 1
-            self._failed(message)
+            self._aftermath.fail(message)
         else:
             counters.released += 1
-            self._put_back(message)
+            self._aftermath.put_back(message)
         self.dispatch()
-
-    def _put_back(self, message: StoredMessage) -> None:
-        if message.state is State.DEFERRED:
-            self._store.set_aside(message)
-        elif message.has_expired(self.today()):
-            self._expire(message)
-        else:
-            self._store.put_back(message)
-            self.arm_at(message.expires_at)
-
-    def _failed(self, message: StoredMessage) -> None:
-        message.failed_deliveries += 1
-        most = self.config.max_delivery_count
-        if self.dead_letters is not None and message.failed_deliveries >= most:
-            self._bury_for(
-                message,
-                "MaxDeliveryCountExceeded",
-                f"Message could not be consumed after {most} delivery attempts.",
-            )
-        else:
-            self._put_back(message)
-
-    def _expire(self, message: StoredMessage) -> None:
-        self.counters.expired += 1
-        if self.config.dead_letter_on_expiry and self.dead_letters is not None:
-            self._bury_for(
-                message, "TTLExpiredException", "The message expired and was dead lettered."
-            )
-        else:
-            self._store.remove(message)
-
-    def _bury_for(self, message: StoredMessage, reason: str, description: str) -> None:
-        why: Mapping[str, object] = {REASON: reason, DESCRIPTION: description}
-        self._store.change(message, with_properties(message.data, encoded(why)))
-        self._bury(message)
-
-    def _bury(self, message: StoredMessage) -> None:
-        assert self.dead_letters is not None
-        self.counters.dead_lettered += 1
-        self._store.remove(message)
-        self.dead_letters.bury(message)
 
     def bury(self, message: StoredMessage) -> None:
         """Take a message that comes from the queue this is the dead-letter queue of."""
@@ -239,9 +192,9 @@ class Queue(Intake):
         self.enqueue_due()
         for message in self._locks.take_expired(now):
             self.counters.lock_expired += 1
-            self._failed(message)
+            self._aftermath.fail(message)
         for message in self._store.expire(self._clock.milliseconds(now), AT_ONCE):
-            self._expire(message)
+            self._aftermath.expire(message)
         self.dispatch()
         times = self._store.next_expiry(), self._schedule.next_time()
         moments = (self._clock.moment(each) for each in times if each is not None)

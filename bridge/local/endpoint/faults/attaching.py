@@ -6,9 +6,10 @@ from collections.abc import Callable
 
 from proton import Link
 
+from bridge.local.endpoint.answers import accept, refuse
 from bridge.local.endpoint.engine import Pointer, address
 from bridge.local.endpoint.faults.timers import Timers
-from bridge.local.endpoint.links import LinkEnd, PeerOfNew, accept, refuse
+from bridge.local.endpoint.links import LinkEnd, PeerOfNew
 from bridge.local.endpoint.outcomes import Refused
 
 

@@ -6,14 +6,12 @@ it, and those after it do not see it.
 
 from __future__ import annotations
 
-import math
-import random
-import secrets
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import TypeAlias, TypedDict
+from typing import TypeAlias
 
 from bridge.local.endpoint.clock import Clock
+from bridge.local.endpoint.faults.entry import Entry, FaultStatus
 from bridge.local.endpoint.faults.fault import Fault, Operation
 from bridge.local.endpoint.faults.reading import (
     FaultError,
@@ -23,66 +21,8 @@ from bridge.local.endpoint.faults.reading import (
     read_file,
 )
 
-
-class FaultStatus(TypedDict):
-    """A fault with its counts: operations it was offered, those it befell, and if it goes on."""
-
-    fault: dict[str, object]
-    seen: int
-    done: int
-    active: bool
-
-
 #: A class with a method `list` cannot name the type.
 Statuses: TypeAlias = list[FaultStatus]
-
-
-class _Entry:
-    __slots__ = ("done", "ends_at", "entity", "fault", "random", "seen", "spent")
-
-    def __init__(self, fault: Fault, now: float) -> None:
-        if fault.probability < 1 and fault.seed is None:
-            fault = fault.model_copy(update={"seed": secrets.randbelow(2**31)})
-        self.fault = fault
-        self.entity = None if fault.entity is None else fault.entity.lower()
-        self.random = random.Random(fault.seed)  # noqa: S311 - to be repeated, not secret
-        self.ends_at = math.inf if fault.for_seconds is None else now + fault.for_seconds
-        self.seen = self.done = 0
-        self.spent = fault.on == "now"
-
-    def active(self, now: float) -> bool:
-        return not self.spent and now < self.ends_at
-
-    def matches(self, on: Operation, entity: str | None, side: Operation | None) -> bool:
-        fault = self.fault
-        if fault.on != on or fault.do == "disable":
-            disables = fault.do == "disable" and on == "attach" and fault.on in (on, side)
-            if not disables:
-                return False
-        return self.entity is None or self.entity == entity
-
-    def strikes(self) -> bool:
-        """Count an operation, and say whether it is befallen."""
-        fault = self.fault
-        self.seen += 1
-        if self.seen <= fault.after:
-            return False
-        if fault.probability < 1 and self.random.random() >= fault.probability:
-            return False
-        self.done += 1
-        self.spent = self.done == fault.times
-        return True
-
-    def status(self, now: float) -> FaultStatus:
-        fields = self.fault.model_fields_set | {"on", "do", "times"}
-        if self.fault.seed is not None:
-            fields |= {"seed"}
-        return {
-            "fault": self.fault.model_dump(include=fields),
-            "seen": self.seen,
-            "done": self.done,
-            "active": self.active(now),
-        }
 
 
 class FaultBook:
@@ -103,7 +43,7 @@ class FaultBook:
         self._clock = clock
         self._name_of = name_of
         self._at_once = at_once
-        self._entries: dict[str, _Entry] = {}
+        self._entries: dict[str, Entry] = {}
 
     def strike(
         self, on: Operation, entity: str | None, side: Operation | None = None
@@ -132,7 +72,7 @@ class FaultBook:
     def add(self, faults: Iterable[Fault]) -> Statuses:
         """Add faults, all of them or none. Raises FaultError."""
         now = self._clock.now()
-        new: dict[str, _Entry] = {}
+        new: dict[str, Entry] = {}
         for fault in faults:
             if fault.name in self._entries or fault.name in new:
                 raise NameTaken(
@@ -144,7 +84,7 @@ class FaultBook:
                     f"fault {fault.name!r}: field 'entity' is {fault.entity!r}: there is no such"
                     " entity here; give the name of one, or leave it out for all of them"
                 )
-            new[fault.name] = _Entry(fault, now)
+            new[fault.name] = Entry(fault, now)
         self._entries |= new
         self._arm()
         for entry in new.values():

@@ -7,9 +7,10 @@ from typing import Protocol
 
 import cproton as pn
 
+from bridge.local.endpoint.answers import reject
 from bridge.local.endpoint.engine import Pointer
 from bridge.local.endpoint.faults.timers import Timers
-from bridge.local.endpoint.links import Peer, reject
+from bridge.local.endpoint.links import Peer
 from bridge.local.endpoint.outcomes import Refused
 
 

@@ -8,7 +8,8 @@ import urllib.request
 from collections.abc import Iterable, Mapping
 from typing import cast
 
-from bridge.local.endpoint.faults.book import FaultStatus, Statuses
+from bridge.local.endpoint.faults.book import Statuses
+from bridge.local.endpoint.faults.entry import FaultStatus
 from bridge.local.endpoint.faults.reading import FaultError, NameTaken, NoSuchFault
 
 _SECONDS = 10
