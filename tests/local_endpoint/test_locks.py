@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import uuid
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -162,5 +163,27 @@ def test_an_unknown_management_operation_is_refused(bench: Bench, lane: Lane) ->
             await lane.receiver._mgmt_request_response_with_retry(
                 b"com.microsoft:enumerate-rules", {}, mgmt_handlers.default
             )
+
+    bench.run(work())
+
+
+@pytest.mark.parametrize(
+    ("operation", "body", "status"),
+    [
+        (b"renew-lock", {"lock-tokens": [uuid.UUID(int=1)]}, 410),
+        (b"cancel-scheduled-message", {"sequence-numbers": [10_000]}, 404),
+        (b"peek-message", {"from-sequence-number": 1, "message-count": 0}, 400),
+        (b"enumerate-rules", {}, 501),
+        (b"peek-message", {"from-sequence-number": 1, "message-count": 1}, 204),
+    ],
+)
+def test_the_reply_to_a_request_has_the_status_that_goes_with_its_condition(
+    bench: Bench, lane: Lane, operation: bytes, body: dict[str, object], status: int
+) -> None:
+    async def work() -> None:
+        found = await lane.receiver._mgmt_request_response_with_retry(
+            b"com.microsoft:" + operation, body, lambda status, *reply, **transport: status
+        )
+        assert found == status
 
     bench.run(work())

@@ -10,7 +10,9 @@ import pytest
 from azure.servicebus import ServiceBusMessage
 
 from bridge.local.endpoint import EntityConfig
-from tests.local_endpoint.conftest import Bench, Lane, endpoint_of, until
+from bridge.local.endpoint.process import RunningEndpoint, run_endpoint
+from tests.local_endpoint.conftest import PATIENCE, Bench, Lane, endpoint_of, until
+from tests.local_endpoint.conftest import connect as client_of
 from tests.local_endpoint.raw import (
     AMQP,
     ANONYMOUS,
@@ -168,6 +170,40 @@ def test_a_batch_with_one_unreadable_message_is_refused_as_a_whole(
     bench.run(work())
 
 
+def test_a_value_nested_without_end_is_refused(bench: Bench, lane: Lane) -> None:
+    async def work() -> None:
+        reader, writer = await attached(bench, lane.name)
+        writer.write(transfer(b"\x00" * 5_000, more=False))
+        assert b"amqp:decode-error" in await until_performative(reader, 0x15)
+        assert lane.counts()["sends_rejected"] == 1
+        await hang_up(writer)
+
+    bench.run(work())
+
+
+def test_a_failure_of_ours_costs_the_client_that_met_it_its_connection_and_others_nothing(
+    bench: Bench,
+    lane: Lane,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    def fail(data: bytes, message_format: int) -> None:
+        raise RuntimeError("a defect")
+
+    async def work() -> None:
+        monkeypatch.setattr(bench.endpoint.queue("spare"), "accept", fail)
+        reader, writer = await attached(bench, "spare")
+        writer.write(transfer(b"\x00Su\xa0\x04body", more=False))
+        with suppress(ConnectionError):
+            assert await reader.read() == b""
+        await hang_up(writer)
+        assert [each.message for each in caplog.records] == ["client_failed"]
+        await lane.send("a")
+        assert (await lane.one()).message_id == "a"
+
+    bench.run(work())
+
+
 def test_the_message_format_alone_makes_a_batch(bench: Bench, lane: Lane) -> None:
     async def work() -> None:
         inner = b"\x00Ss\xc0\x04\x01\xa1\x01a\x00Su\xa0\x04body"
@@ -187,6 +223,45 @@ def test_a_hundred_idle_clients_disturb_nobody(bench: Bench, lane: Lane) -> None
             await lane.receiver.complete_message(await lane.one())
         assert bench.endpoint.counts()["process"]["connections"] >= 100
         await asyncio.gather(*(hang_up(writer) for _, writer in [*bare, *half]))
+
+    bench.run(work())
+
+
+def test_a_hundred_idle_clients_cost_next_to_no_time() -> None:
+    async def work(process: RunningEndpoint) -> None:
+        port = int(process.connection_string.split(";", 1)[0].rsplit(":", 1)[1])
+        hello = SASL + ANONYMOUS + AMQP + OPEN + BEGIN + attach("jobs", receiver=True)
+        idle = await asyncio.gather(
+            *(asyncio.open_connection("127.0.0.1", port) for _ in range(100))
+        )
+        for _, writer in idle:
+            writer.write(hello)
+        await asyncio.gather(*(until_performative(reader, 0x12) for reader, _ in idle))
+        async with (
+            client_of(process.connection_string) as client,
+            client.get_queue_receiver("jobs") as receiver,
+        ):
+            before = process.counts()["process"]["cpu_seconds"]
+            assert await receiver.receive_messages(1, max_wait_time=1) == []
+            counts = process.counts()["process"]
+        assert counts["connections"] == 101
+        assert counts["cpu_seconds"] - before < 0.1
+        await asyncio.gather(*(hang_up(writer) for _, writer in idle))
+
+    with run_endpoint(["jobs"]) as process:
+        asyncio.run(asyncio.wait_for(work(process), PATIENCE))
+
+
+def test_a_receiver_whose_connection_is_cut_waits_no_more(bench: Bench, lane: Lane) -> None:
+    async def work() -> None:
+        receiver = bench.client.get_queue_receiver(lane.name)
+        await receiver.__aenter__()
+        receiving = asyncio.ensure_future(receiver.receive_messages(1, max_wait_time=5))
+        await lane.until(lambda counts: counts["waiting_receivers"] == 1)
+        receiver._handler._connection._transport.writer.transport.abort()
+        await lane.until(lambda counts: counts["waiting_receivers"] == 0)
+        await asyncio.gather(receiving, return_exceptions=True)
+        await receiver.close()
 
     bench.run(work())
 

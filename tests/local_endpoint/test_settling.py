@@ -97,6 +97,9 @@ def test_after_too_many_failed_deliveries_a_message_is_dead_lettered(
             (message,) = await receiver.receive_messages(1, max_wait_time=3)
             assert (message.message_id, message.delivery_count) == ("a", 2)
             assert message.dead_letter_reason == "MaxDeliveryCountExceeded"
+            assert message.dead_letter_error_description == (
+                "Message could not be consumed after 2 delivery attempts."
+            )
             await receiver.complete_message(message)
 
     bench.run(work())

@@ -12,7 +12,7 @@ from azure.servicebus.exceptions import ServiceBusError, ServiceBusServerBusyErr
 
 from tests.local_endpoint.conftest import Bench, until
 from tests.local_endpoint.faults.conftest import HANGS, LOSES_CONNECTIONS, Stage, outcome
-from tests.local_endpoint.raw import attached, hang_up, transfer
+from tests.local_endpoint.raw import attached, hang_up, transfer, until_performative
 
 pytestmark = LOSES_CONNECTIONS
 
@@ -53,6 +53,28 @@ def test_the_sdk_makes_of_a_struck_send(
         bench.endpoint.faults.remove(name)
         await stage.lane.send("next")
         assert stage.stored() == stored + 1
+
+    bench.run(work())
+
+
+@pytest.mark.parametrize(
+    ("action", "state"),
+    # The SDK hangs with either; the difference is in the disposition only.
+    [("release", b"\x00S\x26"), ("modify", b"\x00S\x27")],
+)
+def test_an_outcome_that_gives_a_send_back_is_the_one_that_was_asked_for(
+    bench: Bench, stage: Stage, action: str, state: bytes
+) -> None:
+    async def work() -> None:
+        stage.set(on="send", do=action)
+        reader, writer = await attached(bench, stage.lane.name)
+        writer.write(transfer(b"\x00Su\xa0\x04body", more=False))
+        _, found, fields = (await until_performative(reader, 0x15)).partition(state)
+        # The first field of `modified` is that the delivery failed: true, where there are any.
+        assert found
+        assert (b"A" in fields) == (action == "modify")
+        assert stage.stored() == 0
+        await hang_up(writer)
 
     bench.run(work())
 
