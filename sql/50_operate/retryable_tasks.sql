@@ -15,9 +15,9 @@ set search_path = stagebus_data, stagebus, pg_temp
 as $$
 begin
     return query
-    with listed as (
+    with listed as materialized (
         (
-            select f.task_index, f.error
+            select f.job_id, f.stage, f.task_index, f.error
             from failed_tasks as f
             where p_status = 'failed' and f.job_id = p_stage.job_id and f.stage = p_stage.stage
                 and f.task_index > p_after_index
@@ -26,7 +26,7 @@ begin
         )
         union all
         (
-            select w.task_index, w.error
+            select w.job_id, w.stage, w.task_index, w.error
             from waiting_retries as w
             where p_status = 'retry_wait' and w.job_id = p_stage.job_id
                 and w.stage = p_stage.stage and w.task_index > p_after_index
@@ -35,7 +35,7 @@ begin
         )
         union all
         (
-            select t.task_index, 'cancelled'
+            select t.job_id, t.stage, t.task_index, 'cancelled'
             from tasks as t
             where p_status = 'cancelled' and t.job_id = p_stage.job_id
                 and t.stage = p_stage.stage and t.task_index > p_after_index
@@ -49,7 +49,7 @@ begin
             or (p_stage.parameters || coalesce(
                 t.parameters, jsonb_build_object('index', t.task_index))) @> p_parameters)
     from listed as l
-    join tasks as t on t.job_id = p_stage.job_id and t.stage = p_stage.stage
+    join tasks as t on t.job_id = l.job_id and t.stage = l.stage
         and t.task_index = l.task_index
     order by l.task_index;
 end;

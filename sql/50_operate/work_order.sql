@@ -39,5 +39,5 @@ end;
 $$;
 comment on function stagebus.work_order(bigint, integer) is
     'Works on up to p_limit tasks of the order (1 to 100,000) and returns its report; does nothing '
-    'while another session is at it (status busy) or when it has ended. Call it once per transaction. '
-    'Raises SB115, SB121.';
+    'while another session is at it (status busy) or when it has ended. Call it once per '
+    'transaction. Raises SB115, SB121.';

@@ -38,11 +38,16 @@ begin
         return;
     end if;
 
+    -- Joined by all of the key, so that tasks are looked up by it before the table is analysed.
+    with matched as materialized (
+        select p_order.job_id as job_id, p_order.stage as stage, m.task_index, m.error
+        from unnest(v_matched, v_errors) as m (task_index, error)
+    )
     select array_agg(l.task_index), array_agg(l.error) into v_indexes, v_errors
     from (
         select t.task_index, m.error
-        from unnest(v_matched, v_errors) as m (task_index, error)
-        join tasks as t on t.job_id = p_order.job_id and t.stage = p_order.stage
+        from matched as m
+        join tasks as t on t.job_id = m.job_id and t.stage = m.stage
             and t.task_index = m.task_index
         where t.state = v_status
         order by t.task_index
@@ -53,19 +58,24 @@ begin
         where w.job_id = p_order.job_id and w.stage = p_order.stage
             and w.task_index = any (v_indexes);
     else
-        with retried as (
+        with listed as materialized (
+            select p_order.job_id as job_id, p_order.stage as stage, m.task_index, m.error
+            from unnest(v_indexes, v_errors) as m (task_index, error)
+        ),
+        retried as (
             update tasks as t set state = 'retry_wait', attempt = t.attempt + 1
-            where t.job_id = p_order.job_id and t.stage = p_order.stage
-                and t.task_index = any (v_indexes) and t.state = v_status
+            from listed as l
+            where t.job_id = l.job_id and t.stage = l.stage and t.task_index = l.task_index
+                and t.state = v_status
         ),
         unlisted as (
             delete from failed_tasks as f
-            where f.job_id = p_order.job_id and f.stage = p_order.stage
-                and f.task_index = any (v_indexes)
+            using listed as l
+            where f.job_id = l.job_id and f.stage = l.stage and f.task_index = l.task_index
         )
         insert into waiting_retries (job_id, stage, task_index, due_at, error)
-        select p_order.job_id, p_order.stage, m.task_index, v_now, m.error
-        from unnest(v_indexes, v_errors) as m (task_index, error);
+        select l.job_id, l.stage, l.task_index, v_now, l.error
+        from listed as l;
         perform stagebus.count_reopened_tasks(p_order.job_id, p_order.stage, v_indexes, v_status);
     end if;
     update orders as o set
