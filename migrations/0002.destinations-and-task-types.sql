@@ -20,7 +20,8 @@ create table if not exists stagebus_data.destinations (
 );
 
 -- timeout: how long an attempt is its worker's without a heartbeat. start_timeout: a message that
--- nobody started for so long is published again; 0: never. retry_delay: before the second attempt,
+-- nobody started for so long is published again; 0: never; 14 days: how long Service Bus keeps a
+-- message unless told otherwise. retry_delay: before the second attempt,
 -- doubled for each one more, up to max_retry_delay. The last five are what its stages begin with.
 create table if not exists stagebus_data.task_types (
     task_type           text        not null primary key,
@@ -29,7 +30,7 @@ create table if not exists stagebus_data.task_types (
     boundary            text        not null default 'chunk',
     batch_size          integer     not null default 1000,
     timeout             interval    not null default interval '15 minutes',
-    start_timeout       interval    not null default interval '1 day',
+    start_timeout       interval    not null default interval '14 days',
     max_attempts        integer     not null default 3,
     retry_delay         interval    not null default interval '5 seconds',
     max_retry_delay     interval    not null default interval '10 minutes',
@@ -43,8 +44,8 @@ create table if not exists stagebus_data.task_types (
     constraint batch_size_is_1_to_100000 check (batch_size between 1 and 100000),
     constraint timeout_is_1_second_to_7_days
         check (timeout between interval '1 second' and interval '7 days'),
-    constraint start_timeout_is_0_or_10_seconds_to_30_days check (start_timeout = interval '0'
-        or start_timeout between interval '10 seconds' and interval '30 days'),
+    constraint start_timeout_is_0_or_10_seconds_to_365_days check (start_timeout = interval '0'
+        or start_timeout between interval '10 seconds' and interval '365 days'),
     constraint max_attempts_is_1_to_1000 check (max_attempts between 1 and 1000),
     constraint retry_delay_is_0_to_max_retry_delay
         check (retry_delay between interval '0' and max_retry_delay),

@@ -19,7 +19,13 @@ declare
     v_size     record;
     v_common   integer := coalesce(octet_length(nullif(v_stage.parameters, '{}')::text), 0);
 begin
-    if append_tasks.task_key is not null then
+    if append_tasks.task_key is null and append_tasks.on_conflict is distinct from 'error' then
+        perform stagebus.raise_error(
+            'SB116', format('on_conflict => %s has no task_key beside it',
+                coalesce(quote_literal(append_tasks.on_conflict), 'null')),
+            'It says what happens when two tasks have the same key.',
+            'Name the parameter that tells tasks apart: task_key => ''id''.');
+    elsif append_tasks.task_key is not null then
         v_tasks := stagebus.take_task_keys(
             p_job_id, p_stage, v_stage.task_count, p_tasks, append_tasks.task_key,
             append_tasks.on_conflict);
@@ -83,4 +89,5 @@ comment on function stagebus.append_tasks(uuid, integer, jsonb[], text, text) is
     'Adds a task for each object to a filling stage and returns how many the stage now has. '
     'task_key names the parameter that no two tasks of the stage share; on_conflict => ''skip'' '
     'leaves out what is there already. '
-    'Locks the stage. Raises SB105, SB106, SB108, SB110, SB111, SB114, SB118, SB122.';
+    'Locks the stage. '
+    'Raises SB105, SB106, SB108, SB110, SB111, SB114, SB116, SB118, SB122.';

@@ -51,7 +51,7 @@ comment on function stagebus.set_task_type(
     text, boolean) is
     'Creates or changes a task type; what is left out keeps its value or the default: boundary '
     'chunk (or by_stage), batch_size 1000, timeout 15 minutes, max_attempts 3, destination tasks; '
-    'start_timeout 1 day (0: never published again unasked), retry_delay 5 seconds, doubled up to '
-    'max_retry_delay 10 minutes; and for stages opened from now on: stage_timeout 0 (none), '
+    'start_timeout 14 days (0: never published again unasked), retry_delay 5 seconds, doubled up '
+    'to max_retry_delay 10 minutes; and for stages opened from now on: stage_timeout 0 (none), '
     'tolerated_failures 100% (or a number), on_failure fail_job (or wait), job_messages false. '
     'Raises SB116.';

@@ -19,6 +19,16 @@ begin
             format('It is %s; only a working order can be stopped.', v_order.state),
             'undo_order takes back what an order has done.');
     end if;
+    if v_order.action = 'cancel_stage' and (
+        select j.cancelling and j.ended_at is null
+        from jobs as j
+        where j.job_id = v_order.job_id)
+    then
+        perform stagebus.raise_error(
+            'SB120', format('order %s cannot be stopped', p_order_id),
+            format('Job %s is being cancelled, and the stage with it.', v_order.job_id),
+            'Stop the order that cancels the job; the view orders has its number.');
+    end if;
     if v_order.action in ('cancel_job', 'cancel_stage') then
         for v_batch in
             select b.*

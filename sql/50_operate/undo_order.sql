@@ -13,6 +13,7 @@ declare
     v_order  stagebus_data.orders := stagebus.lock_order(p_order_id);
     v_reason text := concat_ws(': ', format('undoes order %s', p_order_id), undo_order.reason);
     v_stage  integer;
+    v_tasks  integer := 0;
     v_done   stagebus.order_report;
 begin
     if v_order.action not in ('hold_batch', 'unhold_batch', 'cancel_stage', 'cancel_job') then
@@ -62,9 +63,11 @@ begin
         v_done := stagebus.retry_tasks(
             v_order.job_id, v_stage, 'cancelled', reason => v_reason);
         update orders as o set undoes = p_order_id where o.order_id = v_done.order_id;
+        v_tasks := v_tasks + v_done.tasks;
         return next v_done;
     end loop;
-    if v_order.action = 'cancel_job' then
+    -- Otherwise the job runs again with its first task.
+    if v_order.action = 'cancel_job' and v_tasks = 0 then
         perform stagebus.reopen_job(v_order.job_id);
     end if;
 end;

@@ -329,7 +329,7 @@ CREATE TABLE stagebus_data.task_types (
     boundary text DEFAULT 'chunk'::text NOT NULL,
     batch_size integer DEFAULT 1000 NOT NULL,
     timeout interval DEFAULT '00:15:00'::interval NOT NULL,
-    start_timeout interval DEFAULT '1 day'::interval NOT NULL,
+    start_timeout interval DEFAULT '14 days'::interval NOT NULL,
     max_attempts integer DEFAULT 3 NOT NULL,
     retry_delay interval DEFAULT '00:00:05'::interval NOT NULL,
     max_retry_delay interval DEFAULT '00:10:00'::interval NOT NULL,
@@ -345,7 +345,7 @@ CREATE TABLE stagebus_data.task_types (
     CONSTRAINT on_failure_is_fail_job_or_wait CHECK ((on_failure = ANY (ARRAY['fail_job'::text, 'wait'::text]))),
     CONSTRAINT retry_delay_is_0_to_max_retry_delay CHECK (((retry_delay >= '00:00:00'::interval) AND (retry_delay <= max_retry_delay))),
     CONSTRAINT stage_timeout_is_0_or_1_second_to_365_days CHECK (((stage_timeout = '00:00:00'::interval) OR ((stage_timeout >= '00:00:01'::interval) AND (stage_timeout <= '365 days'::interval)))),
-    CONSTRAINT start_timeout_is_0_or_10_seconds_to_30_days CHECK (((start_timeout = '00:00:00'::interval) OR ((start_timeout >= '00:00:10'::interval) AND (start_timeout <= '30 days'::interval)))),
+    CONSTRAINT start_timeout_is_0_or_10_seconds_to_365_days CHECK (((start_timeout = '00:00:00'::interval) OR ((start_timeout >= '00:00:10'::interval) AND (start_timeout <= '365 days'::interval)))),
     CONSTRAINT task_type_has_1_to_100_characters CHECK (((length(task_type) >= 1) AND (length(task_type) <= 100))),
     CONSTRAINT timeout_is_1_second_to_7_days CHECK (((timeout >= '00:00:01'::interval) AND (timeout <= '7 days'::interval))),
     CONSTRAINT tolerated_failures_is_a_number_or_a_percentage CHECK ((tolerated_failures ~ '^([0-9]{1,9}|(100|[0-9]{1,2}(\.[0-9]{1,6})?)%)$'::text))
