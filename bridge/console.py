@@ -11,7 +11,7 @@ from uuid import UUID
 import psycopg
 from psycopg.rows import DictRow, dict_row
 
-from bridge.errors import StagebusError
+from bridge.errors import NotFound
 
 #: Seconds between two looks at a job, should its notification be missed.
 LOOK = 1.0
@@ -35,10 +35,6 @@ ENDS = {
 }
 
 Rows = Sequence[DictRow]
-
-
-class NotFound(StagebusError):
-    """There is no such job, stage or batch."""
 
 
 def jobs_status(database_url: str) -> Rows:
@@ -131,7 +127,7 @@ def wait_for_end(
 
 
 def as_table(rows: Rows) -> str:
-    """Columns with their names, aligned; what is the same in all rows of a column stays."""
+    """A line of names and a line per row, aligned: numbers to the right, the rest to the left."""
     if not rows:
         return "nothing to show"
     names = list(rows[0])

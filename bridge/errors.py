@@ -1,4 +1,4 @@
-"""Every error that stagebus raises in Python."""
+"""Every error that the service and its commands raise."""
 
 
 class StagebusError(Exception):
@@ -23,3 +23,15 @@ class IncompatibleDatabase(StagebusError):
 
 class ResultRefused(StagebusError):
     """The database does not keep a task's result: it is too large, or no jsonb can hold it."""
+
+
+class BrokerUnavailable(StagebusError):
+    """No link to the broker could be opened; nothing was sent."""
+
+
+class EntityUnavailable(BrokerUnavailable):
+    """The broker refused a link to this entity; nothing was sent."""
+
+
+class NotFound(StagebusError):
+    """There is no such job, stage or batch."""

@@ -11,11 +11,11 @@ from typing import NamedTuple
 
 from bridge.batch import Claim, Message, SendRecord
 from bridge.database import Database
-from bridge.errors import DatabaseUnavailable
+from bridge.errors import BrokerUnavailable, DatabaseUnavailable, EntityUnavailable
 from bridge.lease import Lease
 from bridge.logs import EventLog
 from bridge.pages import read_messages
-from bridge.publisher import BrokerUnavailable, EntityUnavailable, Publisher
+from bridge.publisher import Publisher
 from bridge.send import Outcome, Send
 from bridge.settings import Settings
 

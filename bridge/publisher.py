@@ -19,7 +19,7 @@ from azure.servicebus.exceptions import (
     ServiceBusServerBusyError,
 )
 
-from bridge.errors import SettingsError
+from bridge.errors import BrokerUnavailable, EntityUnavailable, SettingsError
 from bridge.send import Outcome, Send
 from bridge.settings import Settings
 
@@ -51,14 +51,6 @@ _ENTITY_REFUSALS = (
     ServiceBusAuthorizationError,
     ServiceBusQuotaExceededError,
 )
-
-
-class BrokerUnavailable(Exception):
-    """No link could be opened; nothing was sent."""
-
-
-class EntityUnavailable(BrokerUnavailable):
-    """The broker refused a link to this entity; nothing was sent."""
 
 
 @dataclass(slots=True)

@@ -12,7 +12,12 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from bridge.contracts import CONTRACTS, VERSION, Contract
+from bridge.contracts.base import VERSION, Contract
+from bridge.contracts.jobs import JobQueueMessage, JobRecord
+from bridge.contracts.tasks import TaskQueueMessage, TaskRecord
+
+#: In the order in which docs/contracts.md describes them.
+CONTRACTS: tuple[type[Contract], ...] = (JobRecord, TaskRecord, JobQueueMessage, TaskQueueMessage)
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 

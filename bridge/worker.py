@@ -12,10 +12,9 @@ its lease.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
-from functools import partial
 from typing import NamedTuple
 from uuid import UUID, uuid4
 
@@ -23,10 +22,12 @@ from azure.servicebus import ServiceBusReceivedMessage
 from azure.servicebus.aio import AutoLockRenewer, ServiceBusClient, ServiceBusReceiver
 from azure.servicebus.exceptions import ServiceBusError
 
-from bridge.contracts import TaskQueueMessage, reasons
+from bridge.contracts.base import reasons
+from bridge.contracts.tasks import TaskQueueMessage
 from bridge.errors import DatabaseUnavailable
 from bridge.exact_json import Json
 from bridge.logs import EventLog
+from bridge.settling import dead_letter, settle
 from bridge.task_calls import FIRST_DELAY, LONGEST_DELAY, Asked, TaskCalls
 
 log = EventLog("stagebus.worker")
@@ -34,14 +35,11 @@ log = EventLog("stagebus.worker")
 #: Seconds for which the SDK renews the lock of a message that is being worked on.
 MAX_LOCK_RENEWAL = 24 * 3600.0
 
-#: Seconds within which the broker answers when a message is settled; then the link is given up.
-SETTLE_DEADLINE = 20.0
-
 Parameters = dict[str, Json]
 
 
 class StartedTask(NamedTuple):
-    """A task that this worker may run: its id and its parameters, as the database has them."""
+    """A task that this worker may run, with its parameters as the database has them."""
 
     task_id: str
     task_type: str
@@ -134,7 +132,7 @@ class Worker:
             held, pause = await self._work(receiver, held, token)
             if held and await self._stops_within(pause):
                 # They belong to a provisional stage; another worker asks again.
-                await _settle(receiver.abandon_message, _all(held))
+                await settle(receiver.abandon_message, _all(held))
                 break
         return len(received)
 
@@ -149,7 +147,7 @@ class Worker:
             except (ValueError, TypeError) as error:
                 # TypeError: the body is no AMQP data section.
                 why = reasons(error)
-                await _dead_letter(receiver, [message], "not a TaskQueueMessage", why)
+                await dead_letter(receiver, [message], "not a TaskQueueMessage", why)
             else:
                 asked = Asked(task.task_id, task.attempt, task.nonce, task.task_type)
                 readable.setdefault(asked, []).append(message)
@@ -189,11 +187,11 @@ class Worker:
         )
         dead = {asked: held[asked] for asked in started if asked.task_id in refused}
         for asked, messages in dead.items():
-            await _dead_letter(receiver, messages, "result refused", refused[asked.task_id])
+            await dead_letter(receiver, messages, "result refused", refused[asked.task_id])
         seen_through = {
             asked: held[asked] for asked in held if asked not in waiting and asked not in dead
         }
-        await _settle(receiver.complete_message, _all(seen_through))
+        await settle(receiver.complete_message, _all(seen_through))
         return waiting, pause.total_seconds()
 
     async def _stops_within(self, seconds: float) -> bool:
@@ -207,37 +205,3 @@ class Worker:
 
 def _all(messages: Messages) -> list[ServiceBusReceivedMessage]:
     return [message for repeats in messages.values() for message in repeats]
-
-
-async def _dead_letter(
-    receiver: ServiceBusReceiver,
-    messages: Sequence[ServiceBusReceivedMessage],
-    reason: str,
-    description: str,
-) -> None:
-    """Puts messages where an operator sees them; nobody is sent them again."""
-    log.error("messages.dead_lettered", messages=len(messages), reason=reason, error=description)
-    settle = partial(
-        receiver.dead_letter_message, reason=reason, error_description=description[:1000]
-    )
-    await _settle(settle, messages)
-
-
-async def _settle(
-    settle: Callable[[ServiceBusReceivedMessage], Awaitable[None]],
-    messages: Sequence[ServiceBusReceivedMessage],
-) -> None:
-    """Settles one after the other; raises ConnectionError at the first that cannot be.
-
-    The tasks are settled in the database, so those messages only come again. After a failure, a
-    lock that was lost included, the SDK has closed the receiver: the others could only fail too.
-    Without a deadline of ours it would wait for ever for a broker that does not answer.
-    """
-    for number, message in enumerate(messages):
-        try:
-            async with asyncio.timeout(SETTLE_DEADLINE):
-                await settle(message)
-        except (ServiceBusError, ValueError, TimeoutError) as error:
-            reason = " ".join(str(error).split()) or f"no answer within {SETTLE_DEADLINE:g} seconds"
-            log.warning("messages.not_settled", messages=len(messages) - number, error=reason)
-            raise ConnectionError(reason) from error

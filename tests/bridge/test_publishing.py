@@ -7,7 +7,7 @@ import json
 from collections import Counter
 from collections.abc import Callable
 
-from bridge.contracts import TaskQueueMessage
+from bridge.contracts.tasks import TaskQueueMessage
 from bridge.settings import Settings
 from tests.bridge.conftest import (
     BATCH_BYTES,

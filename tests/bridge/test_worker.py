@@ -293,7 +293,7 @@ def test_a_settlement_that_nobody_answers_costs_the_link_and_no_task(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     # The SDK alone would wait for a minute.
-    monkeypatch.setattr("bridge.worker.SETTLE_DEADLINE", 0.5)
+    monkeypatch.setattr("bridge.settling.SETTLE_DEADLINE", 0.5)
     ledger = Ledger()
     with run_endpoint(["mute"], arguments=["--lock-duration", str(SHORT_LOCK)]) as endpoint:
         queue = Queue(endpoint, "mute")

@@ -8,7 +8,7 @@ from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
-from bridge.contracts import TaskQueueMessage
+from bridge.contracts.tasks import TaskQueueMessage
 from bridge.exact_json import dumps
 from tests.client import Client, Message
 

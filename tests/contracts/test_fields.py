@@ -11,14 +11,10 @@ from psycopg.rows import dict_row
 from pydantic import AwareDatetime
 from pydantic.fields import FieldInfo
 
-from bridge.contracts import (
-    CONTRACTS,
-    VERSION,
-    Contract,
-    JobRecord,
-    TaskQueueMessage,
-    TaskRecord,
-)
+from bridge.contracts.base import VERSION, Contract
+from bridge.contracts.jobs import JobRecord
+from bridge.contracts.tasks import TaskQueueMessage, TaskRecord
+from bridge.schemas import CONTRACTS
 from tests.client import MINUTE, Client
 
 FIELDS = [

@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from psycopg.types.json import set_json_loads
 
-from bridge.contracts import TaskQueueMessage, TaskRecord
+from bridge.contracts.tasks import TaskQueueMessage, TaskRecord
 from bridge.exact_json import dumps, loads
 from tests.client import Client
 from tests.contracts.rendered import normal, render

@@ -11,7 +11,7 @@ import psycopg
 import pytest
 from pydantic import TypeAdapter, ValidationError
 
-from bridge import contracts
+from bridge.contracts import base, jobs, tasks
 from tests.client import Client
 
 JOB = UUID("0199f000-0000-7000-8000-000000000001")
@@ -101,28 +101,28 @@ Takes = Callable[[Client, Any], bool]
 
 #: For each type: what SQL makes of a value, the last values inside, the first outside.
 EDGES: list[tuple[str, Takes, Any, list[Any], list[Any]]] = [
-    ("job_type", job_type, contracts.TypeName, ["x", "x" * 100, "😀" * 100], ["", "x" * 101]),
-    ("task_type", task_type, contracts.TypeName, ["x", "x" * 100, "é" * 100], ["", "x" * 101]),
+    ("job_type", job_type, base.TypeName, ["x", "x" * 100, "😀" * 100], ["", "x" * 101]),
+    ("task_type", task_type, base.TypeName, ["x", "x" * 100, "é" * 100], ["", "x" * 101]),
     (
         "dedupe_key",
         dedupe_key,
-        contracts.JobRecord.model_fields["dedupe_key"].annotation,
+        jobs.JobRecord.model_fields["dedupe_key"].annotation,
         ["k", "k" * 512, "😀" * 512],
         ["", "k" * 513],
     ),
-    ("stage", stage, contracts.Stage, [1, 32_767], [-1, 0, 32_768]),
-    ("attempt", attempt, contracts.Attempt, [1, 32_767], [-1, 0, 32_768]),
+    ("stage", stage, base.Stage, [1, 32_767], [-1, 0, 32_768]),
+    ("attempt", attempt, tasks.Attempt, [1, 32_767], [-1, 0, 32_768]),
     (
         "task_index",
         task_index,
-        contracts.TaskIndex,
+        tasks.TaskIndex,
         [1, 999_999_999],
         [-1, 0, 1_000_000_000],
     ),
     (
         "nonce",
         nonce,
-        contracts.Nonce,
+        tasks.Nonce,
         ["0123456789", "abcdefabcd"],
         ["", "012345678", "01234567890", "ABCDEFABCD", "012345678g", "0123456789\n", "é123456789"],
     ),
@@ -160,9 +160,9 @@ def literals(annotation: Any) -> set[str]:
 @pytest.mark.parametrize(
     ("constraint", "annotation", "inherited"),
     [
-        ("job_state_is_known", contracts.JobStatus, set()),
-        ("stage_state_is_known", contracts.StageStatus, set()),
-        ("task_state_is_known", contracts.TaskStatus, {"pending_queue", "queued"}),
+        ("job_state_is_known", jobs.JobStatus, set()),
+        ("stage_state_is_known", base.StageStatus, set()),
+        ("task_state_is_known", tasks.TaskStatus, {"pending_queue", "queued"}),
     ],
 )
 def test_the_states_are_those_of_the_check(
@@ -177,18 +177,18 @@ def test_the_states_are_those_of_the_check(
 
 
 def test_what_the_functions_call_an_end_is_an_end_of_the_contract(client: Client) -> None:
-    ends = literals(contracts.EndStatus)
-    assert literals(contracts.JobStatus) - ends == {"created", "running"}
-    assert literals(contracts.StageStatus) - ends == {"filling", "provisional", "blocked", "open"}
+    ends = literals(base.EndStatus)
+    assert literals(jobs.JobStatus) - ends == {"created", "running"}
+    assert literals(base.StageStatus) - ends == {"filling", "provisional", "blocked", "open"}
 
 
 @pytest.mark.parametrize("value", ["1", 1.0, True, None, "x"])
 def test_a_number_of_a_message_is_a_whole_json_number(value: object) -> None:
     for annotation in (
-        contracts.Stage,
-        contracts.TaskIndex,
-        contracts.Attempt,
-        contracts.SchemaVersion,
+        base.Stage,
+        tasks.TaskIndex,
+        tasks.Attempt,
+        base.SchemaVersion,
     ):
         assert not model_takes(annotation, value)
 
@@ -206,10 +206,8 @@ def test_a_stage_of_the_highest_numbers_is_rendered_and_read(client: Client) -> 
         "update stagebus_data.tasks set stage = 32767, task_index = 999999999, attempt = 32767"
     )
     (message,) = client.batch_messages(claim)
-    model = contracts.TaskQueueMessage.model_validate_json(message.body)
+    model = tasks.TaskQueueMessage.model_validate_json(message.body)
     assert model.task_id == f"{job_id}-s32767-999999999"
     assert (model.stage, model.task_index, model.attempt) == (32_767, 999_999_999, 32_767)
-    assert (
-        contracts.TaskRecord.model_validate(client.task(model.task_id)._asdict()).attempt == 32_767
-    )
+    assert tasks.TaskRecord.model_validate(client.task(model.task_id)._asdict()).attempt == 32_767
     assert len(message.message_id) <= 128

@@ -13,14 +13,10 @@ from jsonschema import Draft202012Validator, FormatChecker
 from jsonschema.exceptions import ValidationError
 
 from bridge import schemas
-from bridge.contracts import (
-    CONTRACTS,
-    Contract,
-    JobQueueMessage,
-    JobRecord,
-    TaskQueueMessage,
-    TaskRecord,
-)
+from bridge.contracts.base import Contract
+from bridge.contracts.jobs import JobQueueMessage, JobRecord
+from bridge.contracts.tasks import TaskQueueMessage, TaskRecord
+from bridge.schemas import CONTRACTS
 from tests.client import Client
 from tests.contracts.rendered import render
 from tests.contracts.test_hostile_parameters import TEXTS, nested

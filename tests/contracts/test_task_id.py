@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from bridge.contracts import Contract, TaskQueueMessage, TaskRecord
+from bridge.contracts.base import Contract
+from bridge.contracts.tasks import TaskQueueMessage, TaskRecord
 from tests.client import Client
 
 JOB = "0199f000-0000-7000-8000-00000000000a"

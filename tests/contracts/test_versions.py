@@ -7,8 +7,10 @@ from typing import Any, Literal
 import pytest
 from pydantic import Field
 
-from bridge.contracts import CONTRACTS, VERSION, Contract, TaskQueueMessage, TaskRecord
+from bridge.contracts.base import VERSION, Contract
+from bridge.contracts.tasks import TaskQueueMessage, TaskRecord
 from bridge.exact_json import dumps
+from bridge.schemas import CONTRACTS
 from tests.client import Client, Message
 
 

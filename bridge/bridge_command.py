@@ -1,0 +1,91 @@
+"""The command that publishes: `stagebus bridge`, a flag for each setting, and its signals."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+from collections.abc import Callable
+from dataclasses import fields
+from typing import Any
+
+import click
+
+from bridge import logs
+from bridge.options import database_url_option
+from bridge.relay import Relay
+from bridge.settings import Settings
+
+DEFAULTS = {field.name: field.default for field in fields(Settings)}
+
+
+def _setting(
+    name: str, metavar: str, text: str, kind: type[float] | type[int] = float
+) -> Callable[[Any], Any]:
+    return click.option(
+        f"--{name.replace('_', '-')}",
+        name,
+        envvar=f"STAGEBUS_{name.upper()}",
+        type=kind,
+        default=DEFAULTS[name],
+        metavar=metavar,
+        help=text,
+    )
+
+
+@click.command()
+@database_url_option
+@click.option(
+    "--servicebus-connection-string",
+    envvar="STAGEBUS_SERVICEBUS_CONNECTION_STRING",
+    metavar="TEXT",
+    help="Service Bus, with a shared access key. It is a secret: prefer the environment.",
+)
+@click.option(
+    "--servicebus-namespace",
+    envvar="STAGEBUS_SERVICEBUS_NAMESPACE",
+    metavar="HOST",
+    help="Service Bus with Entra ID: NAME.servicebus.windows.net. The identity needs the role"
+    " 'Azure Service Bus Data Sender'.",
+)
+@_setting("connections", "N", "Connections to the broker: batches in flight at a time.", int)
+@_setting("lease", "SECONDS", "How long a claimed batch is ours without a sign of life.")
+@_setting("send_deadline", "SECONDS", "After this a send without an answer is dropped.")
+@_setting("poll", "SECONDS", "The longest wait between two looks for work.")
+@_setting("publish_attempts", "N", "Failed attempts until a batch waits for an operator.", int)
+@_setting("max_send_messages", "N", "Messages in one send at most.", int)
+@click.option(
+    "--log-level",
+    envvar="STAGEBUS_LOG_LEVEL",
+    type=click.Choice(["debug", "info", "warning", "error"]),
+    default="info",
+    help="What to log, as JSON lines on stderr.",
+)
+def bridge(log_level: str, **settings: Any) -> None:
+    """Publish ready batches until stopped. Any number of bridges may run side by side.
+
+    It waits for a database or a broker that is away. SIGTERM or Ctrl-C drains: what is in flight
+    is finished and recorded, the rest given back, and it exits with 0; a second one exits at once.
+    """
+    logs.configure(log_level)
+    asyncio.run(_run_bridge(Settings(**settings)))
+
+
+async def _run_bridge(settings: Settings) -> None:
+    relay = Relay(settings)
+    signals = 0
+
+    def on_signal() -> None:
+        nonlocal signals
+        signals += 1
+        if signals == 1:
+            relay.stop()
+        else:
+            # At once: nothing is waited for, neither a broker nor a database that hangs. The
+            # leases bring back what was in flight.
+            os._exit(1)
+
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, on_signal)
+    await relay.run()

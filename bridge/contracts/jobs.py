@@ -1,0 +1,109 @@
+"""The contracts of a job: the body of its message, and its row in the view."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal, Self
+from uuid import UUID
+
+from pydantic import AwareDatetime, Field, model_validator
+
+from bridge.contracts.base import (
+    BY_CALLER,
+    BY_SQL,
+    Contract,
+    EndStatus,
+    JsonObject,
+    SchemaVersion,
+    Stage,
+    TypeName,
+)
+
+JobStatus = Literal["created", "running", EndStatus]
+
+
+class JobQueueMessage(Contract):
+    """The body of a job's message: UTF-8 JSON, for a controller in any language."""
+
+    schema_version: SchemaVersion = Field(
+        description="The version of this contract that the body was written to; 1 so far.",
+        json_schema_extra=BY_SQL,
+    )
+    job_id: UUID = Field(
+        description="The job, a time-ordered UUID (version 7).", json_schema_extra=BY_SQL
+    )
+    job_type: TypeName = Field(
+        description="The job's type, as given to create_job; 1 to 100 characters.",
+        json_schema_extra=BY_CALLER,
+    )
+    event: Literal["stage_ended", "job_ended"] = Field(
+        description="What has happened: a stage's last task has ended, or the job has.",
+        json_schema_extra=BY_SQL,
+    )
+    stage: Stage | None = Field(
+        default=None,
+        description="The number of the stage that ended; null or missing when the job has.",
+        json_schema_extra=BY_SQL,
+    )
+    status: EndStatus = Field(
+        description="How the stage or the job ended.", json_schema_extra=BY_SQL
+    )
+    parameters: JsonObject = Field(
+        description="The job's parameters, as given to create_job.", json_schema_extra=BY_CALLER
+    )
+
+    @model_validator(mode="after")
+    def _a_stage_is_named_exactly_when_one_ended(self) -> Self:
+        if (self.event == "stage_ended") != (self.stage is not None):
+            raise ValueError("stage is given with the event stage_ended, and with no other")
+        return self
+
+
+class JobRecord(Contract):
+    """A row of the view stagebus.jobs."""
+
+    job_id: UUID = Field(
+        description="The job, a time-ordered UUID (version 7).", json_schema_extra=BY_SQL
+    )
+    job_type: TypeName = Field(
+        description="The job's type, as given to create_job; 1 to 100 characters.",
+        json_schema_extra=BY_CALLER,
+    )
+    status: JobStatus = Field(
+        description="created until its first stage, running until finish_job, then how it ended.",
+        json_schema_extra=BY_SQL,
+    )
+    parameters: JsonObject = Field(
+        description="The job's parameters, as given to create_job.", json_schema_extra=BY_CALLER
+    )
+    created_at: AwareDatetime = Field(
+        description="When create_job was called, on the database's clock; kept in UTC.",
+        json_schema_extra=BY_SQL,
+    )
+    created_by: str = Field(
+        description="The database's login that called create_job.", json_schema_extra=BY_SQL
+    )
+    started_at: AwareDatetime | None = Field(
+        default=None,
+        description="When its first stage was opened, in UTC; null before.",
+        json_schema_extra=BY_SQL,
+    )
+    ended_at: AwareDatetime | None = Field(
+        default=None,
+        description="When it ended, in UTC; null before.",
+        json_schema_extra=BY_SQL,
+    )
+    dedupe_key: Annotated[str, Field(min_length=1, max_length=512)] | None = Field(
+        default=None,
+        description="The key that gives the same job again, 1 to 512 characters; null for none.",
+        json_schema_extra=BY_CALLER,
+    )
+    due_after_stage: Stage | None = Field(
+        default=None,
+        description="This stage has ended, and the next one or finish_job is due; null if not.",
+        json_schema_extra=BY_SQL,
+    )
+    due_since: AwareDatetime | None = Field(
+        default=None,
+        description="When that stage ended, in UTC; null as due_after_stage is.",
+        json_schema_extra=BY_SQL,
+    )
