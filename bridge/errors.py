@@ -30,7 +30,7 @@ class BrokerUnavailable(StagebusError):
 
 
 class EntityUnavailable(BrokerUnavailable):
-    """The broker refused a link to this entity; nothing was sent."""
+    """The broker serves this entity no link, or takes no send for it; nothing has arrived."""
 
 
 class NotFound(StagebusError):

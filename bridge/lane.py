@@ -47,7 +47,7 @@ class Result(Enum):
 
 
 class Refusal(NamedTuple):
-    """The broker has just refused a link to an entity; until then it is not asked again."""
+    """The broker has just refused an entity's link or send; until then it is not asked again."""
 
     until: float
     """On time.monotonic()."""
@@ -133,7 +133,7 @@ class Lane:
         return Result.QUEUED if finished else Result.LOST
 
     async def _settle(self, claim: Claim, lease: Lease, send: Send) -> Result | None:
-        """Sends and records; None when the next send may follow."""
+        """Sends and records; None when the next send may follow. Raises EntityUnavailable."""
         if self._stopping.is_set():
             return await self._release(claim, lease, Result.RELEASED, 0.0, None)
         if not await self._lease_covers_a_send(claim, lease):
@@ -152,6 +152,8 @@ class Lane:
             last_index=send.last_index,
             error=outcome.error,
         )
+        if outcome.verdict == "unavailable":
+            raise EntityUnavailable(outcome.error)
         if outcome.verdict == "throttled":
             return await self._release(claim, lease, Result.RELEASED, THROTTLE_DELAY, outcome.error)
         return await self._fail(claim, lease, outcome.error or outcome.verdict)
@@ -165,7 +167,7 @@ class Lane:
             messages=len(send),
             size=send.size,
             seconds=seconds,
-            outcome="rejected" if outcome.verdict == "throttled" else outcome.verdict,
+            outcome=outcome.verdict if outcome.verdict in ("accepted", "unknown") else "rejected",
             error=outcome.error,
         )
         return await lease.renewed_by(

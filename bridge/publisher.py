@@ -34,16 +34,6 @@ CLOSE_TIMEOUT = 0.5
 #: after 10 minutes, and a send into that would have an unknown outcome.
 IDLE_LIMIT = 240.0
 
-_REFUSALS = (
-    MessageSizeExceededError,
-    MessagingEntityDisabledError,
-    MessagingEntityNotFoundError,
-    ServiceBusAuthenticationError,
-    ServiceBusAuthorizationError,
-    ServiceBusQuotaExceededError,
-)
-
-
 #: The broker answers; it is this entity that it refuses, and others may do.
 _ENTITY_REFUSALS = (
     MessagingEntityDisabledError,
@@ -123,7 +113,10 @@ class Publisher:
             return Outcome("unknown", f"no answer within {self._settings.send_deadline:g} seconds")
         except ServiceBusServerBusyError as error:
             return Outcome("throttled", _describe(error))
-        except _REFUSALS as error:
+        except _ENTITY_REFUSALS as error:
+            await self._drop_link()
+            return Outcome("unavailable", _describe(error))
+        except (MessageSizeExceededError, ServiceBusAuthenticationError) as error:
             await self._drop_link()
             return Outcome("rejected", _describe(error))
         except Exception as error:  # noqa: BLE001

@@ -10,12 +10,16 @@ from azure.servicebus.exceptions import MessageSizeExceededError
 
 from bridge.batch import Message
 
-Verdict = Literal["accepted", "rejected", "throttled", "unknown"]
+Verdict = Literal["accepted", "rejected", "throttled", "unavailable", "unknown"]
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """The answer to a send. `unknown`: it may have arrived or not; a repeat has the same ids."""
+    """The answer to a send.
+
+    `unknown`: it may have arrived or not; a repeat has the same ids. `unavailable`: refused
+    because of the entity (full, disabled, gone), not of the messages.
+    """
 
     verdict: Verdict
     error: str | None = None

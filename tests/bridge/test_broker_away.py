@@ -200,6 +200,25 @@ def test_a_batch_for_an_unknown_entity_waits_visibly_and_the_others_go_on(
     assert queue.stored == 400
 
 
+def test_a_full_queue_spends_no_attempt_of_its_batches(client: Client, settings: Make) -> None:
+    create_stage(client, 100)
+
+    async def scenario(connection_string: str) -> None:
+        async with running(settings(servicebus_connection_string=connection_string)):
+            await becomes(
+                lambda: client.value("select bool_and(last_error > '') from stagebus.batches")
+            )
+
+    with run_endpoint(["tasks"], arguments=["--max-size-bytes", "1000"]) as small:
+        client.set_destination("tasks", entity="tasks")
+        asyncio.run(scenario(small.connection_string))
+        assert small.counts()["entities"]["tasks"]["stored"] == 0
+    (batch,) = client.rows("select * from stagebus.batches")
+    assert (batch.status, batch.publish_attempts) == ("pending_queue", 0)
+    assert "ServiceBusQuotaExceeded" in batch.last_error
+    assert client.column("select outcome from stagebus.sends") == ["rejected"]
+
+
 def test_a_link_that_was_idle_for_too_long_is_not_used_again(settings: Make, queue: Queue) -> None:
     connections = lambda: queue.endpoint.counts()["process"]["connections_made"]  # noqa: E731
 
