@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from enum import Enum
 from typing import NamedTuple
 
-from bridge.batch import Claim, Message, SendRecord
+from bridge.batch import Claim
+from bridge.claimed import ClaimedBatch
 from bridge.database import Database
 from bridge.errors import BrokerUnavailable, DatabaseUnavailable, EntityUnavailable
 from bridge.lease import Lease
 from bridge.logs import EventLog
-from bridge.pages import read_messages
 from bridge.publisher import Publisher
-from bridge.send import Outcome, Send
+from bridge.send import Send
 from bridge.settings import Settings
 
 log = EventLog("stagebus.lane")
@@ -79,21 +78,20 @@ class Lane:
         that plus its length. Never raises for a lost database or broker.
         """
         lease = Lease(self._settings.lease, claimed_at, self._stopping)
+        batch = ClaimedBatch(claim, lease, self._database)
         started = time.monotonic()
         try:
-            result = await self._publish(claim, lease)
+            result = await self._publish(batch)
         except EntityUnavailable as error:
             reason = str(error)
             until = time.monotonic() + NO_ENTITY_DELAY
             self._refusals[claim.entity_kind, claim.entity] = Refusal(until, reason)
             log.warning("entity.unavailable", entity=claim.entity, error=reason)
-            result = await self._release(claim, lease, Result.RELEASED, NO_ENTITY_DELAY, reason)
+            result = await _release(batch, Result.RELEASED, NO_ENTITY_DELAY, reason)
         except BrokerUnavailable as error:
             reason = str(error)
             log.warning("broker.unavailable", entity=claim.entity, error=reason)
-            result = await self._release(
-                claim, lease, Result.UNREACHABLE, UNREACHABLE_DELAY, reason
-            )
+            result = await _release(batch, Result.UNREACHABLE, UNREACHABLE_DELAY, reason)
         except DatabaseUnavailable as error:
             log.warning("database.unavailable", batch_id=str(claim.batch_id), error=str(error))
             result = Result.LOST
@@ -106,48 +104,47 @@ class Lane:
         )
         return result
 
-    async def _publish(self, claim: Claim, lease: Lease) -> Result:
+    async def _publish(self, batch: ClaimedBatch) -> Result:
+        claim = batch.claim
         if self._stopping.is_set():
-            return await self._release(claim, lease, Result.RELEASED, 0.0, None)
+            return await _release(batch, Result.RELEASED)
         refusal = self._refusals.get((claim.entity_kind, claim.entity))
         if refusal is not None and (delay := refusal.until - time.monotonic()) > 0:
             # Its other batches must not spend the time in which those of others could go out.
-            return await self._release(claim, lease, Result.RELEASED, delay, refusal.reason)
+            return await _release(batch, Result.RELEASED, delay, refusal.reason)
         send = await self._new_send(claim)
-        async with aclosing(self._messages(claim, lease)) as messages:
+        async with aclosing(batch.messages()) as messages:
             async for message in messages:
                 if send.add(message):
                     continue
                 if len(send):
-                    if (result := await self._settle(claim, lease, send)) is not None:
+                    if (result := await self._settle(batch, send)) is not None:
                         return result
                     send = await self._new_send(claim)
                     if send.add(message):
                         continue
                 error = f"task {message.task_index} alone is too big for the broker"
                 log.error("batch.too_big", batch_id=str(claim.batch_id), error=error)
-                return await self._fail(claim, lease, error)
-        if len(send) and (result := await self._settle(claim, lease, send)) is not None:
+                return await self._fail(batch, error)
+        if len(send) and (result := await self._settle(batch, send)) is not None:
             return result
-        finished = await lease.persistently(lambda: self._database.finish_batch(claim))
-        return Result.QUEUED if finished else Result.LOST
+        return Result.QUEUED if await batch.finish() else Result.LOST
 
-    async def _settle(self, claim: Claim, lease: Lease, send: Send) -> Result | None:
+    async def _settle(self, batch: ClaimedBatch, send: Send) -> Result | None:
         """Sends and records; None when the next send may follow. Raises EntityUnavailable."""
         if self._stopping.is_set():
-            return await self._release(claim, lease, Result.RELEASED, 0.0, None)
-        if not await self._lease_covers_a_send(claim, lease):
-            return self._fenced(claim)
+            return await _release(batch, Result.RELEASED)
+        if not await batch.outlasts(self._settings.send_deadline):
+            return _fenced(batch.claim)
         started = time.monotonic()
         outcome = await self._publisher.send(send)
-        recorded = await self._record(claim, lease, send, outcome, time.monotonic() - started)
-        if not recorded:
-            return self._fenced(claim)
+        if not await batch.record(send, outcome, time.monotonic() - started):
+            return _fenced(batch.claim)
         if outcome.verdict == "accepted":
             return None
         log.warning(
             f"send.{outcome.verdict}",
-            batch_id=str(claim.batch_id),
+            batch_id=str(batch.claim.batch_id),
             first_index=send.first_index,
             last_index=send.last_index,
             error=outcome.error,
@@ -155,52 +152,12 @@ class Lane:
         if outcome.verdict == "unavailable":
             raise EntityUnavailable(outcome.error)
         if outcome.verdict == "throttled":
-            return await self._release(claim, lease, Result.RELEASED, THROTTLE_DELAY, outcome.error)
-        return await self._fail(claim, lease, outcome.error or outcome.verdict)
+            return await _release(batch, Result.RELEASED, THROTTLE_DELAY, outcome.error)
+        return await self._fail(batch, outcome.error or outcome.verdict)
 
-    async def _record(
-        self, claim: Claim, lease: Lease, send: Send, outcome: Outcome, seconds: float
-    ) -> bool:
-        record = SendRecord(
-            first_index=send.first_index,
-            last_index=send.last_index,
-            messages=len(send),
-            size=send.size,
-            seconds=seconds,
-            outcome=outcome.verdict if outcome.verdict in ("accepted", "unknown") else "rejected",
-            error=outcome.error,
-        )
-        return await lease.renewed_by(
-            lambda: self._database.record_send(claim, record, lease.seconds)
-        )
-
-    async def _lease_covers_a_send(self, claim: Claim, lease: Lease) -> bool:
-        """A send that may outlive its claim is not begun; the lease is renewed first."""
-        if lease.left > self._settings.send_deadline:
-            return True
-        return await lease.renewed_by(lambda: self._database.extend_lease(claim, lease.seconds))
-
-    async def _release(
-        self, claim: Claim, lease: Lease, result: Result, delay: float, reason: str | None
-    ) -> Result:
-        try:
-            released = await lease.persistently(
-                lambda: self._database.release_batch(claim, delay, reason)
-            )
-        except DatabaseUnavailable as error:
-            log.warning("database.unavailable", batch_id=str(claim.batch_id), error=str(error))
-            released = False
-        return result if released else Result.LOST
-
-    async def _fail(self, claim: Claim, lease: Lease, error: str) -> Result:
-        attempts = self._settings.publish_attempts
-        state = await lease.persistently(lambda: self._database.fail_batch(claim, error, attempts))
-        return Result.LOST if state is None else Result.FAILED
-
-    def _fenced(self, claim: Claim) -> Result:
-        """The batch has another epoch by now: hands off, whoever raised it decides."""
-        log.warning("batch.fenced", batch_id=str(claim.batch_id), claim_epoch=claim.claim_epoch)
-        return Result.LOST
+    async def _fail(self, batch: ClaimedBatch, error: str) -> Result:
+        failed = await batch.fail(error, self._settings.publish_attempts)
+        return Result.FAILED if failed else Result.LOST
 
     async def _new_send(self, claim: Claim) -> Send:
         return await self._publisher.new_send(
@@ -211,10 +168,20 @@ class Lane:
             subject=claim.task_type,
         )
 
-    def _messages(self, claim: Claim, lease: Lease) -> AsyncGenerator[Message]:
-        async def read(after_index: int, limit: int) -> list[Message]:
-            return await lease.persistently(
-                lambda: self._database.batch_messages(claim, after_index, limit)
-            )
 
-        return read_messages(claim, read)
+async def _release(
+    batch: ClaimedBatch, result: Result, delay: float = 0.0, reason: str | None = None
+) -> Result:
+    """Gives the batch back for `delay` seconds; it is lost when the database is away, too."""
+    try:
+        released = await batch.release(delay, reason)
+    except DatabaseUnavailable as error:
+        log.warning("database.unavailable", batch_id=str(batch.claim.batch_id), error=str(error))
+        released = False
+    return result if released else Result.LOST
+
+
+def _fenced(claim: Claim) -> Result:
+    """The batch has another epoch by now: hands off, whoever raised it decides."""
+    log.warning("batch.fenced", batch_id=str(claim.batch_id), claim_epoch=claim.claim_epoch)
+    return Result.LOST

@@ -1,0 +1,78 @@
+"""A claimed batch: its calls of the database, repeated and fenced as its lease demands."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator
+
+from bridge.batch import Claim, Message, SendRecord
+from bridge.database import Database
+from bridge.lease import Lease
+from bridge.pages import read_messages
+from bridge.send import Outcome, Send
+
+
+class ClaimedBatch:
+    """What a lane does with its batch in the database, as long as the lease may be its own.
+
+    Every call answers False once the batch is no longer this claim's, and then it has changed
+    nothing. Every call raises DatabaseUnavailable when the database stays away.
+    """
+
+    def __init__(self, claim: Claim, lease: Lease, database: Database) -> None:
+        self.claim = claim
+        self._lease = lease
+        self._database = database
+
+    def messages(self) -> AsyncGenerator[Message]:
+        """What is left to send, in index order."""
+
+        async def read(after_index: int, limit: int) -> list[Message]:
+            return await self._lease.persistently(
+                lambda: self._database.batch_messages(self.claim, after_index, limit)
+            )
+
+        return read_messages(self.claim, read)
+
+    async def outlasts(self, seconds: float) -> bool:
+        """True when the lease covers `seconds` more; it is renewed if need be.
+
+        A send that may outlive its claim is not begun.
+        """
+        lease = self._lease
+        if lease.left > seconds:
+            return True
+        return await lease.renewed_by(
+            lambda: self._database.extend_lease(self.claim, lease.seconds)
+        )
+
+    async def record(self, send: Send, outcome: Outcome, seconds: float) -> bool:
+        """Writes to the ledger what became of a send that took `seconds`; renews the lease."""
+        record = SendRecord(
+            first_index=send.first_index,
+            last_index=send.last_index,
+            messages=len(send),
+            size=send.size,
+            seconds=seconds,
+            outcome=outcome.verdict if outcome.verdict in ("accepted", "unknown") else "rejected",
+            error=outcome.error,
+        )
+        return await self._lease.renewed_by(
+            lambda: self._database.record_send(self.claim, record, self._lease.seconds)
+        )
+
+    async def finish(self) -> bool:
+        """All of it is on the broker."""
+        return await self._lease.persistently(lambda: self._database.finish_batch(self.claim))
+
+    async def fail(self, error: str, attempts: int) -> bool:
+        """Spends one of `attempts` publish attempts."""
+        state = await self._lease.persistently(
+            lambda: self._database.fail_batch(self.claim, error, attempts)
+        )
+        return state is not None
+
+    async def release(self, delay: float, reason: str | None) -> bool:
+        """Gives it back unharmed; it is claimable after `delay` seconds."""
+        return await self._lease.persistently(
+            lambda: self._database.release_batch(self.claim, delay, reason)
+        )
