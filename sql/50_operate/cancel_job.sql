@@ -50,7 +50,7 @@ begin
             'Look at the views jobs and orders.');
     end if;
     v_tasks := coalesce((
-        select sum(stagebus.open_tasks(p_job_id, l.stage))
+        select sum(stagebus.open_tasks(p_job_id, l.stage))::integer
         from unnest(v_stages) as l (stage)), 0);
     if dry_run then
         return row(

@@ -23,7 +23,8 @@ begin
         when 'job' then 1 else stagebus.unstarted_tasks(v_batch) end;
     if unfinished then
         v_running := (
-            select count(*) from stagebus.running_in_batch(v_batch, 0, v_batch.task_count));
+            select count(*)::integer
+            from stagebus.running_in_batch(v_batch, 0, v_batch.task_count));
     end if;
     if dry_run then
         return row(

@@ -44,7 +44,7 @@ begin
             'Take a cancelling back with undo_order; the view orders has its number.');
     end if;
     v_tasks := (
-        select count(*)
+        select count(*)::integer
         from stagebus.retryable_tasks(
             v_stage, retry_tasks.status, retry_tasks.parameters, retry_tasks.error, 0,
             v_stage.task_count) as r

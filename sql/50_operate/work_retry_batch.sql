@@ -52,7 +52,7 @@ begin
         from retried as r
         returning task_index
     )
-    select count(*) into v_retried from waiting;
+    select count(*)::integer into v_retried from waiting;
     update orders as o set
         tasks_done = o.tasks_done + v_retried,
         index_reached = v_last
