@@ -8,6 +8,7 @@ declare
     v_state text;
     v_open  integer;
 begin
+    perform stagebus.require_read_committed('finish_job');
     select j.state into v_state from jobs as j where j.job_id = p_job_id for no key update;
     if not found then
         perform stagebus.raise_error(
@@ -41,4 +42,4 @@ end;
 $$;
 comment on function stagebus.finish_job(uuid) is
     'Ends a job whose stages have all ended and returns its state; for an ended job it returns '
-    'the state and changes nothing. Locks the job. Raises SB101, SB113.';
+    'the state and changes nothing. Locks the job. Raises SB101, SB113, SB115.';

@@ -34,8 +34,10 @@ begin
         update stages as s set repair = true where s.job_id = p_job_id and s.stage = p_stage;
         return;
     end if;
+    -- Written also where nothing changes: an open_stage that looked before us, in a transaction
+    -- with an older snapshot, then fails to serialise.
     update jobs as j set state = 'running', cancelling = false, ended_at = null
-    where j.job_id = p_job_id and j.state in ('failed', 'cancelled');
+    where j.job_id = p_job_id and j.state in ('running', 'failed', 'cancelled');
     delete from due_advances as d where d.job_id = p_job_id and d.stage = p_stage;
 end;
 $$;

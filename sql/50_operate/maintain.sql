@@ -10,22 +10,24 @@ language plpgsql
 security definer
 set search_path = stagebus_data, stagebus, pg_temp
 as $$
+declare
+    v_limit integer := least(greatest(coalesce(p_limit, 1000), 1), 100000);
 begin
     if not pg_try_advisory_xact_lock(hashtextextended('stagebus.maintain', 0)) then
         return query select 0, 0, 0, 0;
         return;
     end if;
     perform stagebus.ensure_partition(stagebus.clock() + interval '7 days');
-    retried_tasks := stagebus.gather_retries(p_limit);
-    lost_attempts := stagebus.end_lost_attempts(p_limit);
+    retried_tasks := stagebus.gather_retries(v_limit);
+    lost_attempts := stagebus.end_lost_attempts(v_limit);
     -- Each reads all tasks of a batch.
     republished_batches := stagebus.republish_unstarted(10);
-    overdue_stages := stagebus.end_overdue_stages(p_limit);
+    overdue_stages := stagebus.end_overdue_stages(v_limit);
     return next;
 end;
 $$;
 comment on function stagebus.maintain(integer) is
     'Makes next week''s partition, gathers due retries into batches, ends lost attempts, publishes '
-    'again what nobody started, orders the end of overdue stages, each within p_limit; returns the '
-    'counts. Does nothing while another session is at it. '
+    'again what nobody started, orders the end of overdue stages, each within p_limit (1 to '
+    '100,000); returns the counts. Does nothing while another session is at it. '
     'Raises SB115.';

@@ -26,10 +26,13 @@ begin
             'It is failed, cancelled or retry_wait.',
             'A task that is queued, or runs, comes back by retry_batch.');
     end if;
-    if coalesce(jsonb_typeof(retry_tasks.parameters) <> 'object', true) or error is null then
+    if coalesce(jsonb_typeof(retry_tasks.parameters) <> 'object', true)
+        or coalesce(error ~ '(^|[^\\])(\\\\)*\\$', true)
+    then
         perform stagebus.raise_error(
             'SB116', 'the filter of retry_tasks is not usable',
-            'parameters is a JSON object that the task''s contain; error a pattern of LIKE.',
+            'parameters is a JSON object that the task''s contain; error a pattern of LIKE, '
+            'which does not end with a lone backslash.',
             'Leave out what does not matter.');
     end if;
     if v_stage.state in ('filling', 'provisional')

@@ -1,0 +1,193 @@
+"""Whatever is passed for whichever argument of whichever function: never a raw error.
+
+Each argument of each function that a role may call is given each hostile value of its type, the
+others being right. The call works, or raises an error of ours, whole.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+from uuid import UUID, uuid4
+
+import psycopg
+import pytest
+from psycopg.types.json import Jsonb
+
+from tests.client import Client
+from tests.roles.test_matrix import MAY_EXECUTE
+
+#: What only bridges call, with what the database told them: a null is a defect of theirs.
+BRIDGES_OWN = {
+    "record_send",
+    "extend_lease",
+    "finish_batch",
+    "release_batch",
+    "fail_batch",
+    "batch_messages",
+    "claim_batches",
+}
+#: Shown to producers since their own functions call it; it raises what it is told to.
+RAISES = {"raise_error"}
+
+#: Functions that lock rows and then read what others have committed meanwhile.
+READ_COMMITTED_ONLY = {
+    "cancel_job", "cancel_stage", "complete_task", "complete_tasks", "fail_task", "fail_tasks",
+    "finish_job",
+    "heartbeat_task", "heartbeat_tasks", "hold_batch", "maintain", "retry_batch", "retry_tasks",
+    "set_stage", "start_task", "start_tasks", "stop_order", "undo_order", "unhold_batch",
+    "work_order",
+}  # fmt: skip
+
+TRIED = sorted(set(MAY_EXECUTE) - BRIDGES_OWN - RAISES)
+
+LONG = "x" * 100_000
+TEXTS = [
+    None, "", " ", "%", "_", "\\", "%\\", "'; drop table jobs; --", '"', "ÿ🜁\u202e", "{}", "null",
+    "-1", "0", "100%", "101%", "1e400%", "NaN", LONG, "error", "skip", "failed", "cancelled",
+]  # fmt: skip
+JSONS = [
+    None, Jsonb(None), Jsonb([]), Jsonb("text"), Jsonb(1), Jsonb({}), Jsonb({"": None}),
+    Jsonb({"k" * 5000: 1}), Jsonb({"index": {"deep": [1, 2]}}), Jsonb({"n": 10**300}),
+]  # fmt: skip
+INTERVALS = [
+    None, timedelta(0), timedelta(seconds=-1), timedelta(microseconds=1), timedelta(days=400_000),
+]  # fmt: skip
+NUMBERS = [None, -1, 0, 1, 2, 32_767, 32_768, 2**31 - 1, -(2**31)]
+UUIDS = [None, UUID(int=0), UUID(int=2**128 - 1), uuid4()]
+
+HOSTILE: dict[str, list[Any]] = {
+    "text": TEXTS,
+    "uuid": UUIDS,
+    "integer": NUMBERS,
+    "bigint": [*NUMBERS, 2**63 - 1, -(2**63)],
+    "boolean": [None, True, False],
+    "jsonb": JSONS,
+    "interval": INTERVALS,
+    "timestamp with time zone": [None, "-infinity", "infinity", "epoch", "294276-12-31"],
+    "text[]": [None, [], [None], TEXTS, [LONG], ["a"] * 1000],
+    "integer[]": [None, [], [None], [-1], [0], NUMBERS],
+    "jsonb[]": [None, [], [None], [Jsonb(None)], JSONS, [Jsonb({})] * 1000],
+}
+
+
+@dataclass(frozen=True)
+class Parameter:
+    name: str
+    kind: str
+
+
+def parameters(client: Client, function: str) -> list[Parameter]:
+    rows = client.rows(
+        "select a.name, format_type(a.kind, null) as kind from pg_proc as p"
+        " cross join lateral unnest("
+        "  p.proargnames, coalesce(p.proallargtypes, p.proargtypes::oid[]),"
+        "  coalesce(p.proargmodes, array_fill('i'::\"char\", array[p.pronargs::integer])))"
+        " as a (name, kind, mode)"
+        " where p.pronamespace = 'stagebus'::regnamespace and p.proname = %s and a.mode = 'i'",
+        function,
+    )
+    return [Parameter(*row) for row in rows]
+
+
+@pytest.fixture
+def right(client: Client) -> dict[str, Any]:
+    """A value for each parameter with which the functions work."""
+    client.set_task_type("work", batch_size=2, max_attempts=1)
+    published = client.published_stage(6, "work", {"n": 1})
+    job_id = published.job_id
+    token = uuid4()
+    client.start_all(published.messages[:4], token)
+    client.fail_task(published.task_ids[3], token)
+    client.open_stage(filling := client.create_job(), 1, "work")
+    client.append_numbered_tasks(filling, 1, 3)
+    held = client.create_job()
+    client.create_stage_tasks(held, 1, "work", 2)
+    batch_id = client.batches(held)[0].batch_id
+    order = client.order("cancel_job", filling)
+    first = published.messages[0]
+    return {
+        "p_job_id": job_id, "p_stage": 1, "p_task_type": "work", "p_batch_id": batch_id,
+        "p_job_type": "tiles", "p_task_count": 3, "p_tasks": [Jsonb({"k": 1}), Jsonb({"k": 2})],
+        "p_query": "select '{\"k\": 1}'::jsonb", "p_parameters": Jsonb({"n": 1}),
+        "p_if_exists": "error", "p_order_id": order.order_id, "p_limit": 10,
+        "p_task_id": first.task_id, "p_task_ids": [first.task_id], "p_token": token,
+        "p_attempt": 1, "p_attempts": [1], "p_nonce": first.nonce, "p_nonces": [first.nonce],
+        "p_error": "why", "p_errors": ["why"], "p_destination": "tasks", "results": [Jsonb({})],
+        "filling": filling, "held": held,
+    }  # fmt: skip
+
+
+#: Where the job that works is another one than that whose tasks run.
+JOB = {
+    "append_tasks": "filling",
+    "append_numbered_tasks": "filling",
+    "seal_stage": "filling",
+    "hold_batch": "held",
+    "unhold_batch": "held",
+    "retry_batch": "held",
+}
+
+
+def calls(client: Client, function: str, right: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    given = parameters(client, function)
+    usual = {each.name: right[each.name] for each in given if each.name in right}
+    if function in JOB:
+        usual["p_job_id"] = right[JOB[function]]
+    missing = [each.name for each in given if each.name.startswith("p_") and each.name not in usual]
+    assert missing == [], "the fixture has no value for these"
+    yield usual
+    for each in given:
+        for value in HOSTILE[each.kind]:
+            yield usual | {each.name: value}
+
+
+@pytest.mark.parametrize("function", TRIED)
+def test_no_value_of_any_argument_gets_a_raw_error(
+    client: Client, right: dict[str, Any], function: str
+) -> None:
+    kinds = {each.name: each.kind for each in parameters(client, function)}
+    raw = []
+    for arguments in calls(client, function, right):
+        named = ", ".join(f"{name} => %s::{kinds[name]}" for name in arguments)
+        try:
+            with client.transaction(roll_back=True):
+                client.execute("set local statement_timeout = '20s'")
+                client.execute(f"select stagebus.{function}({named})", *arguments.values())
+        except psycopg.Error as error:
+            # What a caller's own query raises comes through.
+            if arguments.get("p_query") == right["p_query"] or "p_query" not in arguments:
+                raw += [f"{why} <- {shorten(arguments)}" for why in what_is_raw(error)]
+    assert raw == []
+
+
+@pytest.mark.parametrize("isolation", ["repeatable read", "serializable"])
+def test_what_decides_on_rows_of_others_refuses_another_isolation_level(
+    client: Client, right: dict[str, Any], isolation: str
+) -> None:
+    raw, refused = list[str](), set[str]()
+    for function in TRIED:
+        kinds = {each.name: each.kind for each in parameters(client, function)}
+        arguments = next(calls(client, function, right))
+        named = ", ".join(f"{name} => %s::{kinds[name]}" for name in arguments)
+        try:
+            with client.transaction(isolation, roll_back=True):
+                client.execute(f"select stagebus.{function}({named})", *arguments.values())
+        except psycopg.Error as error:
+            raw += [f"{function}: {why}" for why in what_is_raw(error)]
+            refused |= {function} if error.sqlstate == "SB115" else set()
+    assert raw == []
+    assert refused == READ_COMMITTED_ONLY
+
+
+def what_is_raw(error: psycopg.Error) -> list[str]:
+    whole = error.diag.message_detail and error.diag.message_hint
+    if error.sqlstate is not None and error.sqlstate.startswith("SB") and whole:
+        return []
+    return [f"{error.sqlstate}: {str(error).splitlines()[0][:120]}"]
+
+
+def shorten(arguments: dict[str, Any]) -> dict[str, str]:
+    return {name: str(value)[:40] for name, value in arguments.items()}
