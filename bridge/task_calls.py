@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import LiteralString, NamedTuple
 from uuid import UUID
@@ -49,11 +50,12 @@ class Asked(NamedTuple):
 
 
 class Answer(NamedTuple):
-    """A row of start_tasks; the parameters and the delay come with `run` and `wait` alone."""
+    """A row of start_tasks; parameters and lease come with `run` alone, the delay with `wait`."""
 
     task_id: str
     verdict: str
     parameters: dict[str, Json]
+    lease: timedelta
     ask_again_after: timedelta
 
 
@@ -66,13 +68,25 @@ class Completed(NamedTuple):
     """The ids of those whose result cannot be kept, and why; nothing was changed of them."""
 
 
+@dataclass(frozen=True, slots=True)
+class TaskFailed:
+    """What a handler returns in place of a result: why, and whether to try again.
+
+    The task type's max_attempts and backoff decide how often and when; without `retry` it has
+    failed for good.
+    """
+
+    error: str
+    retry: bool = True
+
+
 class TaskCalls:
     """One connection that is made when it is needed, and again after it was lost.
 
     With the same token every call may be repeated: `start_tasks` answers `run` again, and
-    `complete_tasks` `completed`. So a lost answer harms nothing, and the calls raise
-    DatabaseUnavailable only once `stopping` is set and the database has been away for
-    STOP_PATIENCE seconds since.
+    `complete_tasks` `completed`, `fail_tasks` `retry_wait` or `failed`. So a lost answer harms
+    nothing, and the calls raise DatabaseUnavailable only once `stopping` is set and the database
+    has been away for STOP_PATIENCE seconds since.
     """
 
     def __init__(self, database_url: str, stopping: asyncio.Event) -> None:
@@ -90,7 +104,7 @@ class TaskCalls:
     ) -> list[Answer]:
         """The verdicts, in the order of `asked`."""
         rows = await self._call(
-            "select task_id, verdict, parameters, ask_again_after"
+            "select task_id, verdict, parameters, lease_until - clock_timestamp(), ask_again_after"
             " from stagebus.start_tasks(%s, %s, %s, %s, %s)",
             [each.task_id for each in asked],
             [each.attempt for each in asked],
@@ -127,6 +141,34 @@ class TaskCalls:
                 except ResultRefused as error:
                     refused[task_id] = str(error)
             return Completed(completed, refused)
+
+    async def heartbeat_tasks(self, task_ids: Sequence[str], token: UUID) -> set[str]:
+        """Renews the leases; returns those of the tasks that are no longer this token's."""
+        rows = await self._call(
+            "select task_id from stagebus.heartbeat_tasks(%s, %s) where lease_until is null",
+            list(task_ids),
+            token,
+        )
+        return {task_id for (task_id,) in rows}
+
+    async def fail_tasks(self, failed: Mapping[str, TaskFailed], token: UUID) -> int:
+        """How many attempts this token has ended, now or before: retry_wait or failed."""
+        ended = 0
+        for retry in (True, False):
+            errors = {
+                task_id: each.error for task_id, each in failed.items() if each.retry is retry
+            }
+            if not errors:
+                continue
+            rows = await self._call(
+                "select verdict from stagebus.fail_tasks(%s, %s, %s, retry => %s)",
+                list(errors),
+                token,
+                [error.replace("\0", "") for error in errors.values()],
+                retry,
+            )
+            ended += sum(verdict in ("retry_wait", "failed") for (verdict,) in rows)
+        return ended
 
     async def _complete(self, results: Mapping[str, str | None], token: UUID) -> int:
         """How many are completed by this token; raises ResultRefused, and then it is none."""

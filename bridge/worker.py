@@ -3,10 +3,10 @@
     worker = Worker(database_url, connection_string, handler)
     asyncio.run(worker.run())
 
-It shows what a worker in any language does: ask with `start_tasks`, do what says `run`, report
-with `complete_tasks`, and only then complete the messages. Killed at any point it loses nothing: a
-message that was not completed is delivered again, and an attempt that nobody finishes ends with
-its lease.
+It shows what a worker in any language does: ask with `start_tasks`, do what says `run`, renew the
+leases of long work with `heartbeat_tasks`, report with `complete_tasks` or `fail_tasks`, and only
+then complete the messages. Killed at any point it loses nothing: a message that was not completed
+is delivered again, and an attempt that nobody finishes ends with its lease.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 from uuid import UUID, uuid4
 
 from azure.servicebus import ServiceBusReceivedMessage
@@ -28,7 +28,7 @@ from bridge.errors import DatabaseUnavailable
 from bridge.exact_json import Json
 from bridge.logs import EventLog
 from bridge.settling import dead_letter, settle
-from bridge.task_calls import FIRST_DELAY, LONGEST_DELAY, Asked, TaskCalls
+from bridge.task_calls import FIRST_DELAY, LONGEST_DELAY, Asked, TaskCalls, TaskFailed
 
 log = EventLog("stagebus.worker")
 
@@ -48,8 +48,15 @@ class StartedTask(NamedTuple):
 
 Messages = dict[Asked, list[ServiceBusReceivedMessage]]
 
-#: Does the work of some tasks and returns a result for each, in order; None for no result.
-Handler = Callable[[Sequence[StartedTask]], Sequence[Json]]
+Outcome: TypeAlias = "Json | TaskFailed"
+
+#: Does the work of some tasks and returns for each, in order, a result, None for no result, or a
+#: TaskFailed. When it raises, all of them have failed and are tried again.
+Handler = Callable[[Sequence[StartedTask]], Sequence[Outcome]]
+
+#: The part of a lease after which it is renewed.
+HEARTBEAT = 1 / 3
+SHORTEST_HEARTBEAT = 0.2
 
 
 @dataclass(frozen=True)
@@ -60,8 +67,8 @@ class Totals:
     """Tasks that this worker finished."""
     passed_over: int = 0
     """Messages whose task was not to be run: taken, done, cancelled, stale or ghost."""
-    refused: int = 0
-    """Tasks whose result the database would not keep; their messages were dead-lettered."""
+    failed: int = 0
+    """Attempts that failed: the handler said so, it raised, or its result could not be kept."""
 
 
 class Worker:
@@ -171,28 +178,71 @@ class Worker:
             elif row.verdict == "wait":
                 waiting[asked] = held[asked]
                 pause = max(pause, row.ask_again_after)
-        completed, refused = 0, dict[str, str]()
+        completed = failed = 0
         if started:
-            results = await asyncio.to_thread(self._handler, list(started.values()))
-            completed, refused = await self._calls.complete_tasks(
-                [asked.task_id for asked in started], token, results
-            )
-            for task_id, why in refused.items():
-                # Nobody finishes this attempt: it ends with its lease.
-                log.error("task.result_refused", task_id=task_id, error=why)
+            lease = min(row.lease for row in rows if row.verdict == "run")
+            completed, failed = await self._do(list(started.values()), token, lease)
         self.totals = Totals(
             self.totals.completed + completed,
-            self.totals.passed_over + len(held) - len(waiting) - completed - len(refused),
-            self.totals.refused + len(refused),
+            self.totals.passed_over + len(held) - len(waiting) - completed - failed,
+            self.totals.failed + failed,
         )
-        dead = {asked: held[asked] for asked in started if asked.task_id in refused}
-        for asked, messages in dead.items():
-            await dead_letter(receiver, messages, "result refused", refused[asked.task_id])
-        seen_through = {
-            asked: held[asked] for asked in held if asked not in waiting and asked not in dead
-        }
+        seen_through = {asked: held[asked] for asked in held if asked not in waiting}
         await settle(receiver.complete_message, _all(seen_through))
         return waiting, pause.total_seconds()
+
+    async def _do(
+        self, tasks: Sequence[StartedTask], token: UUID, lease: timedelta
+    ) -> tuple[int, int]:
+        """Runs the handler and reports; returns how many tasks completed and how many failed."""
+        task_ids = [task.task_id for task in tasks]
+        done = asyncio.Event()
+        heartbeat = asyncio.create_task(self._heartbeat(task_ids, token, lease, done))
+        try:
+            outcomes = await asyncio.to_thread(run_handler, self._handler, tasks)
+        finally:
+            done.set()
+            await heartbeat
+        results: dict[str, Json] = {}
+        failures: dict[str, TaskFailed] = {}
+        for task_id, outcome in zip(task_ids, outcomes, strict=True):
+            if isinstance(outcome, TaskFailed):
+                failures[task_id] = outcome
+            else:
+                results[task_id] = outcome
+        completed = 0
+        if results:
+            completed, refused = await self._calls.complete_tasks(
+                list(results), token, list(results.values())
+            )
+            for task_id, why in refused.items():
+                log.error("task.result_refused", task_id=task_id, error=why)
+                # The same work would bring the same result home.
+                failures[task_id] = TaskFailed(f"its result was refused: {why}", retry=False)
+        failed = await self._calls.fail_tasks(failures, token) if failures else 0
+        return completed, failed
+
+    async def _heartbeat(
+        self, task_ids: Sequence[str], token: UUID, lease: timedelta, done: asyncio.Event
+    ) -> None:
+        """Renews the leases until the work is done; says which tasks are no longer ours."""
+        period = max(SHORTEST_HEARTBEAT, lease.total_seconds() * HEARTBEAT)
+        held = set(task_ids)
+        while held:
+            try:
+                async with asyncio.timeout(period):
+                    await done.wait()
+                    return
+            except TimeoutError:
+                pass
+            try:
+                lost = await self._calls.heartbeat_tasks(sorted(held), token)
+            except DatabaseUnavailable:
+                return
+            for task_id in sorted(lost):
+                # Cancelled, or taken over: whatever comes of the work will not count.
+                log.warning("task.lost", task_id=task_id)
+            held -= lost
 
     async def _stops_within(self, seconds: float) -> bool:
         """True as soon as the worker is told to stop; False after `seconds`."""
@@ -201,6 +251,19 @@ class Worker:
                 return await self._stopping.wait()
         except TimeoutError:
             return False
+
+
+def run_handler(handler: Handler, tasks: Sequence[StartedTask]) -> Sequence[Outcome]:
+    """An outcome for each task, whatever the handler does."""
+    try:
+        outcomes = handler(tasks)
+        if len(outcomes) == len(tasks):
+            return outcomes
+        why = f"the handler returned {len(outcomes)} outcomes for {len(tasks)} tasks"
+    except Exception as error:  # noqa: BLE001
+        why = f"{type(error).__name__}: {error}"
+        log.error("handler.raised", with_traceback=True, tasks=len(tasks))
+    return [TaskFailed(why)] * len(tasks)
 
 
 def _all(messages: Messages) -> list[ServiceBusReceivedMessage]:

@@ -109,46 +109,18 @@ def test_results_that_are_refused_are_seen_and_take_no_other_task_with_them(
     results = {name: result for name, (result, _) in REFUSED.items()}
     worker = work_through(Returns(good={"n": 1}, none=None, **results), published, len(names))
     totals = worker.totals
-    assert (totals.completed, totals.refused, totals.passed_over) == (3, len(REFUSED), 0)
+    assert (totals.completed, totals.failed, totals.passed_over) == (3, len(REFUSED), 0)
     last = len(names)
     kept = [(1, {"n": 1}), (last - 1, None), (last, {"n": 1})]
     assert client.stage_results(published.job_id) == kept
-    assert client.task_states(published.job_id) == {"completed": 3, "processing": len(REFUSED)}
-    dead = {b"".join(each.body): each for each in dead_letters(queue, len(REFUSED))}
-    assert len(dead) == len(REFUSED)
-    for name, message in zip(names, published.messages, strict=True):
+    assert client.task_states(published.job_id) == {"completed": 3, "failed": len(REFUSED)}
+    assert queue.counts["dead_lettered"] == 0, "the database knows of it; the message is done with"
+    for name, task_id in zip(names, published.task_ids, strict=True):
         if name in REFUSED:
-            letter = dead[message.body]
-            assert letter.dead_letter_reason == "result refused"
-            description = str(letter.dead_letter_error_description)
-            assert REFUSED[name][1] in description
-            assert "xxx" not in description, "the result itself is in the description"
-
-
-def test_a_result_that_is_always_refused_ends_with_the_last_attempt(
-    client: Client, queue: Queue, work_through: Any
-) -> None:
-    client.set_task_type("work", max_attempts=2, timeout="1 minute")
-    published = client.published_stage([{"result": "large"}, {"result": "good"}], "work")
-    task_id = published.task_ids[0]
-    handler = Returns(good=1, large="x" * 70_000)
-    client.stop_clock()
-    work_through(handler, published, 2)
-    client.execute(
-        "insert into stagebus_data.test_clock (at) values (stagebus.clock() + interval '1 h')"
-        " on conflict (only_row) do update set at = test_clock.at + interval '1 h'"
-    )
-    client.maintain()
-    client.maintain()
-    second = PublishedStage(published.job_id, 1, client.publish())
-    assert [message.attempt for message in second.messages] == [2]
-    work_through(handler, second, 3)
-    client.execute("update stagebus_data.test_clock set at = at + interval '1 h'")
-    client.maintain()
-    assert client.task(task_id).status == "failed"
-    assert client.stage(published.job_id).status == "completed_with_errors"
-    assert len(handler.parameters) == 3
-    assert len(dead_letters(queue, 3)) == 2
+            error = client.task(task_id).error
+            assert error.startswith("its result was refused: ")
+            assert REFUSED[name][1] in error
+            assert "xxx" not in error, "the result itself is in the error"
 
 
 def test_numbers_come_to_the_handler_and_go_back_as_they_are(
