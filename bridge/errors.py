@@ -21,6 +21,21 @@ class IncompatibleDatabase(StagebusError):
     """The database is there, but its stagebus is not one that this program can work with."""
 
 
+class CallRefused(StagebusError):
+    """The database refused a call with an error of its own: docs/errors.md lists the codes."""
+
+    def __init__(self, code: str, message: str, detail: str, hint: str) -> None:
+        super().__init__(f"{message}. {detail} {hint}")
+        self.code = code
+        """The SQLSTATE, SB101 and on."""
+        self.message = message
+        """What happened."""
+        self.detail = detail
+        """The rule."""
+        self.hint = hint
+        """What to do."""
+
+
 class ResultRefused(StagebusError):
     """The database does not keep a task's result: it is too large, or no jsonb can hold it."""
 

@@ -1,0 +1,77 @@
+"""Typed calls of the functions in SQL, for a controller or a worker in Python.
+
+    job_id = call(connection, create_job("tiles", {"zoom": 5}))
+    call(connection, create_stage_tasks(job_id, 1, "render", 1_000_000))
+    job_id = await call_async(connection, create_job("tiles"))
+
+Each function makes a `Call`: its SQL, its arguments, and what becomes of its rows. `call` and
+`call_async` run it over a psycopg connection of the caller's, in the caller's transaction, and
+raise CallRefused for an error of stagebus. One task or a million go through the same call.
+Parameters and results are JSON whose numbers keep their value (exact_json). What each function
+does, locks and raises is said by its comment in SQL: `\\df+ stagebus.*` in psql.
+"""
+
+from bridge.client.call import Call, Parameters, call, call_async
+from bridge.client.operator import (
+    Order,
+    cancel_job,
+    cancel_stage,
+    hold_batch,
+    retry_batch,
+    retry_tasks,
+    set_stage,
+    stop_order,
+    undo_order,
+    unhold_batch,
+    work_order,
+)
+from bridge.client.producer import (
+    StageSummary,
+    create_job,
+    create_stage_tasks,
+    create_stage_tasks_from_array,
+    create_stage_tasks_from_query,
+    finish_job,
+    seal_stage,
+    stage_results,
+)
+from bridge.client.worker import (
+    FailedTask,
+    StartedTask,
+    complete_tasks,
+    fail_tasks,
+    heartbeat_tasks,
+    start_tasks,
+)
+
+__all__ = [
+    "Call",
+    "FailedTask",
+    "Order",
+    "Parameters",
+    "StageSummary",
+    "StartedTask",
+    "call",
+    "call_async",
+    "cancel_job",
+    "cancel_stage",
+    "complete_tasks",
+    "create_job",
+    "create_stage_tasks",
+    "create_stage_tasks_from_array",
+    "create_stage_tasks_from_query",
+    "fail_tasks",
+    "finish_job",
+    "heartbeat_tasks",
+    "hold_batch",
+    "retry_batch",
+    "retry_tasks",
+    "seal_stage",
+    "set_stage",
+    "stage_results",
+    "start_tasks",
+    "stop_order",
+    "undo_order",
+    "unhold_batch",
+    "work_order",
+]

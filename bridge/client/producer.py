@@ -1,0 +1,127 @@
+"""A producer's calls: jobs, their stages, and what came out of them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+from uuid import UUID
+
+from bridge.client.call import Call, Parameters, texts, value
+from bridge.exact_json import Json, dumps, loads
+
+
+class StageSummary(NamedTuple):
+    """A stage as it was made; `bytes` are those of its message bodies, at most."""
+
+    job_id: UUID
+    stage: int
+    tasks: int
+    batches: int
+    bytes: int
+
+
+def _summary(rows: Sequence[Any]) -> StageSummary:
+    (row,) = rows
+    return StageSummary(*row)
+
+
+def create_job(
+    job_type: str, parameters: Parameters | None = None, dedupe_key: str | None = None
+) -> Call[UUID]:
+    """The id of a new job, or of the one that was made with the same dedupe key."""
+    return Call(
+        "select stagebus.create_job(%s, %s::jsonb, %s)",
+        (job_type, dumps(parameters or {}), dedupe_key),
+        value,
+    )
+
+
+def create_stage_tasks(
+    job_id: UUID,
+    stage: int,
+    task_type: str,
+    task_count: int,
+    parameters: Parameters | None = None,
+    *,
+    seal: bool = True,
+    if_exists: str = "error",
+) -> Call[StageSummary]:
+    """A stage of so many tasks, each with the common parameters and {"index": i}."""
+    return Call(
+        "select * from stagebus.create_stage_tasks(%s, %s::integer, %s, %s::bigint, %s::jsonb,"
+        " seal => %s, if_exists => %s)",
+        (job_id, stage, task_type, task_count, dumps(parameters or {}), seal, if_exists),
+        _summary,
+    )
+
+
+def create_stage_tasks_from_array(
+    job_id: UUID,
+    stage: int,
+    task_type: str,
+    tasks: Sequence[Parameters],
+    parameters: Parameters | None = None,
+    *,
+    seal: bool = True,
+    if_exists: str = "error",
+    task_key: str | None = None,
+    on_conflict: str = "error",
+) -> Call[StageSummary]:
+    """A stage of one task per object; an empty sequence makes one that completes at once."""
+    return Call(
+        "select * from stagebus.create_stage_tasks_from_array(%s, %s::integer, %s,"
+        " %s::text[]::jsonb[], %s::jsonb, seal => %s, if_exists => %s, task_key => %s,"
+        " on_conflict => %s)",
+        (
+            job_id, stage, task_type, texts(tasks), dumps(parameters or {}), seal, if_exists,
+            task_key, on_conflict,
+        ),
+        _summary,
+    )  # fmt: skip
+
+
+def create_stage_tasks_from_query(
+    job_id: UUID,
+    stage: int,
+    task_type: str,
+    query: str,
+    parameters: Parameters | None = None,
+    *,
+    seal: bool = True,
+    if_exists: str = "error",
+    task_key: str | None = None,
+    on_conflict: str = "error",
+) -> Call[StageSummary]:
+    """A stage of one task per row; the query runs as the caller, and is trusted as SQL is."""
+    return Call(
+        "select * from stagebus.create_stage_tasks_from_query(%s, %s::integer, %s, %s, %s::jsonb,"
+        " seal => %s, if_exists => %s, task_key => %s, on_conflict => %s)",
+        (
+            job_id, stage, task_type, query, dumps(parameters or {}), seal, if_exists, task_key,
+            on_conflict,
+        ),
+        _summary,
+    )  # fmt: skip
+
+
+def seal_stage(job_id: UUID, stage: int) -> Call[StageSummary]:
+    """Ends the filling of a stage that was made with seal=False."""
+    return Call("select * from stagebus.seal_stage(%s, %s::integer)", (job_id, stage), _summary)
+
+
+def stage_results(job_id: UUID, stage: int) -> Call[list[tuple[int, Json]]]:
+    """The index and the result of each completed task, in order."""
+
+    def read(rows: Sequence[Any]) -> list[tuple[int, Json]]:
+        return [(index, None if text is None else loads(text)) for index, text in rows]
+
+    return Call(
+        "select task_index, result::text from stagebus.stage_results(%s, %s::integer)",
+        (job_id, stage),
+        read,
+    )
+
+
+def finish_job(job_id: UUID) -> Call[str]:
+    """Says that no stage follows; the state in which the job ended."""
+    return Call("select stagebus.finish_job(%s)", (job_id,), value)

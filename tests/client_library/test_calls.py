@@ -1,0 +1,130 @@
+"""bridge.client: every call over a real connection, blocking and not."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import Callable
+from decimal import Decimal
+from pathlib import Path
+from typing import Any, TypeVar
+from uuid import UUID, uuid4
+
+import psycopg
+import pytest
+
+import bridge.client as calls
+from bridge.client import Call, call, call_async
+from bridge.errors import CallRefused
+from tests.client import Client
+from tests.roles.test_matrix import MAY_EXECUTE
+
+T = TypeVar("T")
+Run = Callable[[Call[T]], T]
+
+DOCUMENT = Path(__file__).resolve().parents[2] / "docs" / "errors.md"
+
+
+@pytest.fixture(params=["sync", "async"])
+def run(request: pytest.FixtureRequest, client: Client, database_url: str) -> Any:
+    if request.param == "sync":
+        return lambda what: call(client.connection, what)
+
+    async def once(what: Call[T]) -> T:
+        async with await psycopg.AsyncConnection.connect(database_url, autocommit=True) as apart:
+            return await call_async(apart, what)
+
+    return lambda what: asyncio.run(once(what))
+
+
+def test_a_job_from_its_creation_to_its_end(client: Client, run: Any) -> None:
+    exact = Decimal("0.12345678901234567890")
+    job_id = run(calls.create_job("tiles", {"zoom": 5}, dedupe_key="once"))
+    assert run(calls.create_job("tiles", {"zoom": 5}, dedupe_key="once")) == job_id
+    summary = run(calls.create_stage_tasks(job_id, 1, "h3_hexagon", 2, {"n": exact}, seal=False))
+    assert summary[:4] == (job_id, 1, 2, 0)
+    assert run(calls.seal_stage(job_id, 1)).batches == 1
+    asked = [(m.task_id, m.attempt, m.nonce) for m in client.publish()]
+    token = uuid4()
+    started = run(calls.start_tasks(asked, token, "me"))
+    assert [(task.verdict, task.parameters) for task in started] == [
+        ("run", {"n": exact, "index": 1}),
+        ("run", {"n": exact, "index": 2}),
+    ]
+    first, second = (task.task_id for task in started)
+    assert all(until for _, until in run(calls.heartbeat_tasks([first, second], token)))
+    assert run(calls.complete_tasks([first], token, [{"n": exact}])) == [(first, "completed")]
+    (failed,) = run(calls.fail_tasks([second], token, ["no luck"], retry=False))
+    assert failed == (second, "failed", None)
+    assert run(calls.stage_results(job_id, 1)) == [(1, {"n": exact})]
+    assert run(calls.finish_job(job_id)) == "completed_with_errors"
+
+
+def test_stages_from_an_array_and_from_a_query(run: Any) -> None:
+    job_id = run(calls.create_job("tiles"))
+    tasks = [{"k": "a"}, {"k": "b"}, {"k": "a"}]
+    summary = run(
+        calls.create_stage_tasks_from_array(
+            job_id, 1, "h3_hexagon", tasks, seal=False, task_key="k", on_conflict="skip"
+        )
+    )
+    assert summary.tasks == 2
+    query = "select jsonb_build_object('k', 'c')"
+    summary = run(calls.create_stage_tasks_from_query(job_id, 1, "h3_hexagon", query, task_key="k"))
+    assert summary.tasks == 3
+
+
+def test_orders(client: Client, run: Any) -> None:
+    job_id = run(calls.create_job("tiles"))
+    run(calls.create_stage_tasks(job_id, 1, "process_raster", 150))
+    batch_id = client.batches(job_id)[0].batch_id
+    held = run(calls.hold_batch(job_id, batch_id, reason="wait"))
+    assert (held.action, held.status, held.tasks_done) == ("hold_batch", "done", 100)
+    assert [order.action for order in run(calls.undo_order(held.order_id))] == ["unhold_batch"]
+    client.publish()
+    dry = run(calls.retry_batch(job_id, batch_id, dry_run=True))
+    assert (dry.order_id, dry.status, dry.tasks) == (None, "dry run", 100)
+    assert run(calls.set_stage(job_id, 1, tolerated_failures="5%")).status == "done"
+    order = run(calls.cancel_stage(job_id, 1))
+    while (order := run(calls.work_order(order.order_id, 40))).status == "working":
+        pass
+    assert (order.status, order.tasks_done) == ("done", 150)
+    again = run(calls.retry_tasks(job_id, 1, status="cancelled", parameters={"index": 7}))
+    assert again.tasks == 1
+    assert run(calls.stop_order(again.order_id)).status == "stopped"
+    assert run(calls.cancel_job(job_id)).tasks == 0
+    with pytest.raises(CallRefused, match="It takes a batch that is held") as caught:
+        run(calls.unhold_batch(job_id, batch_id))
+    assert caught.value.code == "SB120"
+
+
+def test_a_refusal_names_its_code_the_rule_and_the_way_out(run: Any) -> None:
+    with pytest.raises(CallRefused) as caught:
+        run(calls.finish_job(UUID(int=0)))
+    refused = caught.value
+    assert refused.code == "SB101"
+    assert f"job {UUID(int=0)} does not exist" in refused.message
+    assert refused.detail
+    assert refused.hint
+    assert f"`{refused.code}`" in DOCUMENT.read_text("utf-8")
+
+
+def test_another_error_of_the_server_stays_what_it_is(run: Any) -> None:
+    job_id = run(calls.create_job("tiles"))
+    with pytest.raises(psycopg.errors.UndefinedTable):
+        run(calls.create_stage_tasks_from_query(job_id, 1, "h3_hexagon", "select * from nothing"))
+
+
+def test_there_is_a_call_for_each_function_for_many_and_for_no_other() -> None:
+    """One task goes through the call for many; stages are filled by the forms that open them."""
+    audiences = {"producer", "worker", "operator"}
+    functions = {name for name, roles in MAY_EXECUTE.items() if roles & audiences}
+    parts = {
+        "api_version", "append_numbered_tasks", "append_tasks", "begin_stage", "open_stage",
+        "raise_error", "summarise_stage",
+    }  # fmt: skip
+    one_task = {"start_task", "heartbeat_task", "complete_task", "fail_task"}
+    settings = {"set_task_type", "set_destination"}
+    upkeep = {"maintain", "working_orders", "recount_stage"}
+    made = {name for name in calls.__all__ if re.fullmatch(r"[a-z_]+", name)}
+    assert made - {"call", "call_async"} == functions - parts - one_task - settings - upkeep
