@@ -18,6 +18,20 @@ declare
     v_slots  stagebus_data.counter_slots[] := array[]::stagebus_data.counter_slots[];
     v_groups stagebus_data.counter_groups[] := array[]::stagebus_data.counter_groups[];
 begin
+    if cardinality(p_task_indexes) = 1 then
+        -- Most calls are for one task, and most of those end here.
+        update counter_slots as s set
+            open_tasks = s.open_tasks - 1,
+            completed = s.completed + case p_state when 'completed' then 1 else 0 end,
+            failed = s.failed + case p_state when 'failed' then 1 else 0 end,
+            cancelled = s.cancelled + case p_state when 'cancelled' then 1 else 0 end
+        where s.job_id = p_job_ids[1] and s.stage = p_stages[1]
+            and s.slot_no = stagebus.slot_of(p_task_indexes[1]) and s.open_tasks > 1;
+        if found then
+            return;
+        end if;
+    end if;
+
     for v_part in
         select e.job_id, e.stage, stagebus.slot_of(e.task_index) as slot_no,
             count(*)::integer as tasks
