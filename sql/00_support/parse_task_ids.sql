@@ -21,9 +21,16 @@ as $$
         case when k.ok then split_part(substr(i.task_id, 39), '-', 2)::integer end
     from unnest(p_task_ids) with ordinality as i (task_id, ordinal)
     cross join lateral (
-        select coalesce(i.task_id ~ (
-            '^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}'
-            '-s[1-9][0-9]{0,4}-[1-9][0-9]{0,8}$'), false) as ok
+        -- {uuid}-s{1 to 5 digits}-{1 to 9 digits}. A regular expression would be shorter, and takes
+        -- a third of the time of a completion.
+        select coalesce(
+            i.task_id like '________-____-____-____-____________-s%-%'
+            and translate(left(i.task_id, 36), '0123456789abcdef', '') = '----'
+            and length(split_part(substr(i.task_id, 39), '-', 1)) between 1 and 5
+            and length(split_part(substr(i.task_id, 39), '-', 2)) between 1 and 9
+            and left(split_part(substr(i.task_id, 39), '-', 1), 1) <> '0'
+            and left(split_part(substr(i.task_id, 39), '-', 2), 1) <> '0'
+            and translate(substr(i.task_id, 39), '0123456789', '') = '-', false) as ok
     ) as k;
 $$;
 comment on function stagebus.parse_task_ids(text[]) is

@@ -33,22 +33,18 @@ begin
         ) as cut
         order by cut.first_index;
 
-        -- The slots of the last, unfinished block of 1,024 tasks hold what is left of it.
+        -- The slots of the last, unfinished block of 4,096 tasks hold what is left of it.
         insert into counter_slots (job_id, stage, slot_no, open_tasks)
-        select p_job_id, p_stage, block * 16 + lane, (in_block - lane + 15) / 16
-        from generate_series(0, (v_stage.task_count - 1) / 1024) as block
+        select p_job_id, p_stage, block * 64 + lane, (in_block - lane + 63) / 64
+        from generate_series(0, (v_stage.task_count - 1) / 4096) as block
         cross join lateral (
-            select least(1024, v_stage.task_count - block * 1024) as in_block) as size
-        cross join generate_series(0, 15) as lane
+            select least(4096, v_stage.task_count - block * 4096) as in_block) as size
+        cross join generate_series(0, 63) as lane
         where lane < in_block;
 
         insert into counter_groups (job_id, stage, group_no, open_slots)
-        select p_job_id, p_stage, g,
-            (select count(*)::integer from generate_series(
-                g * 4, least(g * 4 + 3, (v_stage.task_count - 1) / 1024)) as block
-            cross join generate_series(0, 15) as lane
-            where lane < v_stage.task_count - block * 1024)
-        from generate_series(0, (v_stage.task_count - 1) / 4096) as g;
+        select p_job_id, p_stage, block, least(64, v_stage.task_count - block * 4096)
+        from generate_series(0, (v_stage.task_count - 1) / 4096) as block;
     end if;
 
     update stages as s set

@@ -11,45 +11,46 @@ language plpgsql
 set search_path = stagebus_data, stagebus, pg_temp
 as $$
 declare
-    v_part   record;
-    v_slot   stagebus_data.counter_slots;
-    v_group  stagebus_data.counter_groups;
-    v_stage  stagebus_data.stages;
-    v_slots  stagebus_data.counter_slots[] := array[]::stagebus_data.counter_slots[];
-    v_groups stagebus_data.counter_groups[] := array[]::stagebus_data.counter_groups[];
+    v_part    record;
+    v_missing bigint;
+    v_group   stagebus_data.counter_groups;
+    v_stage   stagebus_data.stages;
+    v_slots   stagebus_data.counter_slots[];
+    v_groups  stagebus_data.counter_groups[] := array[]::stagebus_data.counter_groups[];
 begin
-    if cardinality(p_task_indexes) = 1 then
-        -- Most calls are for one task, and most of those end here.
-        update counter_slots as s set
-            open_tasks = s.open_tasks - 1,
-            completed = s.completed + case p_state when 'completed' then 1 else 0 end,
-            failed = s.failed + case p_state when 'failed' then 1 else 0 end,
-            cancelled = s.cancelled + case p_state when 'cancelled' then 1 else 0 end
-        where s.job_id = p_job_ids[1] and s.stage = p_stages[1]
-            and s.slot_no = stagebus.slot_of(p_task_indexes[1]) and s.open_tasks > 1;
-        if found then
-            return;
-        end if;
-    end if;
-
-    for v_part in
+    -- Locked in key order, then updated all at once.
+    perform from (
+        select
+        from (
+            select distinct e.job_id, e.stage, stagebus.slot_of(e.task_index) as slot_no
+            from unnest(p_job_ids, p_stages, p_task_indexes) as e (job_id, stage, task_index)
+        ) as part
+        join counter_slots as s on s.job_id = part.job_id and s.stage = part.stage
+            and s.slot_no = part.slot_no
+        order by s.job_id, s.stage, s.slot_no
+        for no key update of s
+    ) as locked;
+    with part as materialized (
         select e.job_id, e.stage, stagebus.slot_of(e.task_index) as slot_no,
             count(*)::integer as tasks
         from unnest(p_job_ids, p_stages, p_task_indexes) as e (job_id, stage, task_index)
         group by 1, 2, 3
-        order by 1, 2, 3
-    loop
+    ),
+    counted as (
         update counter_slots as s set
-            open_tasks = s.open_tasks - v_part.tasks,
-            completed = s.completed + case p_state when 'completed' then v_part.tasks else 0 end,
-            failed = s.failed + case p_state when 'failed' then v_part.tasks else 0 end,
-            cancelled = s.cancelled + case p_state when 'cancelled' then v_part.tasks else 0 end
-        where s.job_id = v_part.job_id and s.stage = v_part.stage and s.slot_no = v_part.slot_no
-        returning s.* into strict v_slot;
-        if v_slot.open_tasks = 0 then
-            v_slots := v_slots || v_slot;
-        end if;
-    end loop;
+            open_tasks = s.open_tasks - part.tasks,
+            completed = s.completed + case p_state when 'completed' then part.tasks else 0 end,
+            failed = s.failed + case p_state when 'failed' then part.tasks else 0 end,
+            cancelled = s.cancelled + case p_state when 'cancelled' then part.tasks else 0 end
+        from part
+        where s.job_id = part.job_id and s.stage = part.stage and s.slot_no = part.slot_no
+        returning s
+    )
+    select array_agg(c.s) filter (where (c.s).open_tasks = 0),
+        (select count(*) from part) - count(*)
+    into v_slots, v_missing
+    from counted as c;
+    assert v_missing = 0, 'a task has no slot';
 
     for v_part in
         select s.job_id, s.stage, stagebus.group_of(s.slot_no) as group_no,

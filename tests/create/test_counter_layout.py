@@ -27,7 +27,7 @@ def test_every_task_counts_in_one_slot_and_every_slot_in_one_group(
             client.seal_stage(job_id)
         else:
             client.create_stage_tasks(job_id, task_count=count)
-        slots = Counter(((i - 1) // 1024) * 16 + (i - 1) % 16 for i in range(1, count + 1))
+        slots = Counter(((i - 1) // 4096) * 64 + (i - 1) % 64 for i in range(1, count + 1))
         groups = Counter(slot // 64 for slot in slots)
         assert slots == dict(
             client.rows(

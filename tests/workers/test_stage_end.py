@@ -31,7 +31,7 @@ def assert_counters_equal_rows(client: Client, job_id: UUID) -> None:
     slots: dict[int, Counter[str]] = {}
     for index, state in ended.items():
         kind = state if state in ("completed", "failed") else "open"
-        slots.setdefault((index - 1) // 1024 * 16 + (index - 1) % 16, Counter())[kind] += 1
+        slots.setdefault((index - 1) // 4096 * 64 + (index - 1) % 64, Counter())[kind] += 1
     for slot in client.rows("select * from stagebus_data.counter_slots where job_id = %s", job_id):
         real = slots[slot.slot_no]
         assert (slot.open_tasks, slot.completed, slot.failed) == (
