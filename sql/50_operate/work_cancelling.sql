@@ -65,28 +65,30 @@ begin
         limit p_limit
         for no key update
     ) as l;
-    -- Joined by all of the key, so that tasks are looked up by it before the table is analysed.
-    with listed as materialized (
-        select p_order.job_id as job_id, v_stage as stage, i as task_index
-        from unnest(v_cancelled) as i
-    ),
-    stopped as (
-        delete from running_attempts as r
-        using listed as l
-        where r.job_id = l.job_id and r.stage = l.stage and r.task_index = l.task_index
-    ),
-    unscheduled as (
-        delete from waiting_retries as w
-        using listed as l
-        where w.job_id = l.job_id and w.stage = l.stage and w.task_index = l.task_index
-    )
-    update tasks as t set state = 'cancelled'
-    from listed as l
-    where t.job_id = l.job_id and t.stage = l.stage and t.task_index = l.task_index
-        and (t.state is null or t.state in ('processing', 'retry_wait'));
-    perform stagebus.count_ended_tasks(
-        array_fill(p_order.job_id, array[cardinality(v_cancelled)]),
-        array_fill(v_stage, array[cardinality(v_cancelled)]), v_cancelled, 'cancelled');
+    if v_cancelled is not null then
+        -- Joined by all of the key, so that tasks are looked up by it before the table is analysed.
+        with listed as materialized (
+            select p_order.job_id as job_id, v_stage as stage, i as task_index
+            from unnest(v_cancelled) as i
+        ),
+        stopped as (
+            delete from running_attempts as r
+            using listed as l
+            where r.job_id = l.job_id and r.stage = l.stage and r.task_index = l.task_index
+        ),
+        unscheduled as (
+            delete from waiting_retries as w
+            using listed as l
+            where w.job_id = l.job_id and w.stage = l.stage and w.task_index = l.task_index
+        )
+        update tasks as t set state = 'cancelled'
+        from listed as l
+        where t.job_id = l.job_id and t.stage = l.stage and t.task_index = l.task_index
+            and (t.state is null or t.state in ('processing', 'retry_wait'));
+        perform stagebus.count_ended_tasks(
+            array_fill(p_order.job_id, array[cardinality(v_cancelled)]),
+            array_fill(v_stage, array[cardinality(v_cancelled)]), v_cancelled, 'cancelled');
+    end if;
     update orders as o set
         tasks_done = o.tasks_done + coalesce(cardinality(v_cancelled), 0),
         stage_reached = v_stage,
