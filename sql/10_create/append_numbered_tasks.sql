@@ -34,7 +34,8 @@ begin
         when v_stage.parameters - 'index' = '{}' then 11
         else octet_length((v_stage.parameters - 'index')::text) + 11 end;
     perform stagebus.check_message_size(
-        v_stage.destination, v_last::integer, v_constant + 3 * length(v_last::text));
+        v_stage.destination, format('the message of task %s', v_last),
+        v_constant + 3 * length(v_last::text));
     update stages as s set
         task_count = v_last,
         body_bytes = s.body_bytes + p_task_count * v_constant + 3 * (

@@ -74,7 +74,7 @@ begin
         ) as s
     ) as m;
     perform stagebus.check_message_size(
-        v_stage.destination, v_size.largest_index,
+        v_stage.destination, format('the message of task %s', v_size.largest_index),
         v_size.largest + stagebus.message_head_bytes(v_job_type, v_stage));
 
     update stages as s set

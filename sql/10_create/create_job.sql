@@ -26,6 +26,10 @@ begin
             'Pass an object, e.g. ''{"region": "alps"}''.');
     end if;
     perform stagebus.check_nesting(array[create_job.parameters], 'the job''s parameters');
+    -- 256 bytes for what stands beside them in a JobQueueMessage.
+    perform stagebus.check_message_size(
+        'jobs', 'a message of the job', octet_length(create_job.parameters::text)
+            + octet_length(to_json(p_job_type)::text) + 256);
     if coalesce(length(create_job.dedupe_key) not between 1 and 512, false) then
         perform stagebus.raise_error(
             'SB116', 'the dedupe key is not usable',
@@ -54,4 +58,5 @@ end;
 $$;
 comment on function stagebus.create_job(text, jsonb, text) is
     'Creates a job and returns its id; a dedupe key that was used before returns that job''s id. '
-    'Makes the week''s partition of tasks where it is missing. Raises SB109, SB115, SB116, SB118.';
+    'Makes the week''s partition of tasks where it is missing. '
+    'Raises SB109, SB111, SB115, SB116, SB118.';
