@@ -14,10 +14,10 @@ ARGS ?=
 PLPGSQL_CHECK := /usr/share/postgresql/15/extension/plpgsql_check.control
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint audit faults format bench lock clean
+.PHONY: help setup demo test lint audit faults format bench bench-held lock clean
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: $(READY) ## install everything into .venv (the others do it by themselves)
 
@@ -64,6 +64,10 @@ format: $(READY) ## let ruff put the Python in order
 bench: $(READY) ## what is claimed about speed, measured: see benchmarks/README.md
 	@$(BIN)/python -m benchmarks.create
 	@$(BIN)/python -m benchmarks.endpoint
+	@$(BIN)/python -m benchmarks.complete
+
+bench-held: $(READY) ## ten minutes of completions while a transaction is held open
+	@$(BIN)/python -m benchmarks.complete --offered 1000 --minutes 10
 
 lock: $(READY) ## renew requirements.lock and requirements-build.lock
 	@$(BIN)/pip-compile --quiet --upgrade --generate-hashes --allow-unsafe --no-emit-index-url \
