@@ -52,8 +52,8 @@ begin
     end if;
 
     -- Whose stage this is was decided without a lock; the task's own row decides the rest.
-    select max(l.task_index), array_agg(l.task_index) filter (
-        where l.state is null or l.state in ('processing', 'retry_wait'))
+    select max(l.task_index), coalesce(array_agg(l.task_index) filter (
+        where l.state is null or l.state in ('processing', 'retry_wait')), array[]::integer[])
     into v_last, v_cancelled
     from (
         select t.task_index, t.state
