@@ -1,5 +1,5 @@
 -- A new dispatch of a batch: those of its tasks that no worker has started are published again,
--- with new message ids.
+-- with new message ids. One that is held stays held, and begins anew when it is let go.
 create or replace function stagebus.publish_again(
     p_job_id uuid,
     p_batch_id uuid,
@@ -13,7 +13,7 @@ declare
 begin
     perform stagebus.record_unreported_send(p_job_id, p_batch_id, p_reason);
     update batches as b set
-        state = 'pending_queue',
+        state = case b.state when 'held' then 'held' else 'pending_queue' end,
         dispatch = b.dispatch + 1,
         claim_epoch = b.claim_epoch + 1,
         claimed_by = null,
@@ -24,9 +24,9 @@ begin
         last_error = p_reason,
         queued_at = null,
         start_due_at = null
-    where b.job_id = p_job_id and b.batch_id = p_batch_id and b.state <> 'held';
+    where b.job_id = p_job_id and b.batch_id = p_batch_id;
     notify stagebus_ready;
 end;
 $$;
 comment on function stagebus.publish_again(uuid, uuid, text) is
-    'Begins a new dispatch of a batch that is not held. Locks it; notifies stagebus_ready.';
+    'Begins a new dispatch of a batch; a held one stays held. Locks it; notifies stagebus_ready.';
