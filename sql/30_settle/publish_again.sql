@@ -24,7 +24,8 @@ begin
         last_error = p_reason,
         queued_at = null,
         start_due_at = null
-    where b.job_id = p_job_id and b.batch_id = p_batch_id;
+    where b.job_id = p_job_id and b.batch_id = p_batch_id and b.state in (
+        'pending_queue', 'publishing', 'queued', 'held', 'failed', 'cancelled');
     notify stagebus_ready;
 end;
 $$;

@@ -56,14 +56,6 @@ begin
             for no key update
         ) as ending
         where s.job_id = v_order.job_id and s.stage = ending.stage;
-        if v_order.action = 'cancel_stage' and found and (
-            select j.cancelling from jobs as j where j.job_id = v_order.job_id)
-        then
-            perform stagebus.raise_error(
-                'SB120', format('order %s cannot be stopped', p_order_id),
-                format('Job %s is being cancelled, and this stage with it.', v_order.job_id),
-                'Stop the cancel_job; the view orders has its number.');
-        end if;
         if v_order.action = 'cancel_job' then
             update jobs as j set cancelling = false
             where j.job_id = v_order.job_id and j.ended_at is null;

@@ -84,7 +84,8 @@ def _describe(client: Client, row: Any) -> tuple[UUID, int | None, Any]:
         row.stage,
         client.rows(
             "select task_index, status, batch_id from stagebus.tasks"
-            " where job_id = %s and stage = %s and status not in ('completed', 'failed', 'cancelled')",
+            " where job_id = %s and stage = %s"
+            " and status not in ('completed', 'failed', 'cancelled')",
             row.job_id,
             row.stage,
         ),
