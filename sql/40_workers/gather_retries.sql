@@ -66,6 +66,7 @@ begin
         select c.job_id, c.batch_id, c.stage, c.destination, true, c.first_index, c.last_index,
             c.tasks, v_now, c.first_index - 1, v_now
         from cut as c
+        order by c.job_id, c.stage, c.first_index
     )
     insert into batch_members as m (job_id, stage, task_index, batch_id)
     select d.job_id, d.stage, d.task_index, c.batch_id
