@@ -11,46 +11,32 @@ language plpgsql
 set search_path = stagebus_data, stagebus, pg_temp
 as $$
 declare
-    v_part    record;
-    v_missing bigint;
-    v_group   stagebus_data.counter_groups;
-    v_stage   stagebus_data.stages;
-    v_slots   stagebus_data.counter_slots[];
-    v_groups  stagebus_data.counter_groups[] := array[]::stagebus_data.counter_groups[];
+    v_part   record;
+    v_slot   stagebus_data.counter_slots;
+    v_group  stagebus_data.counter_groups;
+    v_stage  stagebus_data.stages;
+    v_slots  stagebus_data.counter_slots[] := array[]::stagebus_data.counter_slots[];
+    v_groups stagebus_data.counter_groups[] := array[]::stagebus_data.counter_groups[];
 begin
-    -- Locked in key order, then updated all at once.
-    perform from (
-        select
-        from (
-            select distinct e.job_id, e.stage, stagebus.slot_of(e.task_index) as slot_no
-            from unnest(p_job_ids, p_stages, p_task_indexes) as e (job_id, stage, task_index)
-        ) as part
-        join counter_slots as s on s.job_id = part.job_id and s.stage = part.stage
-            and s.slot_no = part.slot_no
-        order by s.job_id, s.stage, s.slot_no
-        for no key update of s
-    ) as locked;
-    with part as materialized (
+    -- One by one along the key: a join would read all counters of a large stage.
+    for v_part in
         select e.job_id, e.stage, stagebus.slot_of(e.task_index) as slot_no,
             count(*)::integer as tasks
         from unnest(p_job_ids, p_stages, p_task_indexes) as e (job_id, stage, task_index)
         group by 1, 2, 3
-    ),
-    counted as (
+        order by 1, 2, 3
+    loop
         update counter_slots as s set
-            open_tasks = s.open_tasks - part.tasks,
-            completed = s.completed + case p_state when 'completed' then part.tasks else 0 end,
-            failed = s.failed + case p_state when 'failed' then part.tasks else 0 end,
-            cancelled = s.cancelled + case p_state when 'cancelled' then part.tasks else 0 end
-        from part
-        where s.job_id = part.job_id and s.stage = part.stage and s.slot_no = part.slot_no
-        returning s
-    )
-    select array_agg(c.s) filter (where (c.s).open_tasks = 0),
-        (select count(*) from part) - count(*)
-    into v_slots, v_missing
-    from counted as c;
-    assert v_missing = 0, 'a task has no slot';
+            open_tasks = s.open_tasks - v_part.tasks,
+            completed = s.completed + case p_state when 'completed' then v_part.tasks else 0 end,
+            failed = s.failed + case p_state when 'failed' then v_part.tasks else 0 end,
+            cancelled = s.cancelled + case p_state when 'cancelled' then v_part.tasks else 0 end
+        where s.job_id = v_part.job_id and s.stage = v_part.stage and s.slot_no = v_part.slot_no
+        returning s.* into strict v_slot;
+        if v_slot.open_tasks = 0 then
+            v_slots := v_slots || v_slot;
+        end if;
+    end loop;
 
     for v_part in
         select s.job_id, s.stage, stagebus.group_of(s.slot_no) as group_no,
