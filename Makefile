@@ -14,7 +14,7 @@ ARGS ?=
 PLPGSQL_CHECK := /usr/share/postgresql/15/extension/plpgsql_check.control
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint audit faults format bench bench-held lock clean
+.PHONY: help setup demo test lint audit faults soak format bench bench-held lock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -56,6 +56,9 @@ audit: $(READY) ## known holes in what is installed; asks an index on the intern
 
 faults: $(READY) ## five minutes of random faults: ARGS="--seconds 60 --seed 2"
 	@$(BIN)/python -m tests.faults $(ARGS)
+
+soak: $(READY) ## anything in any order, at length: ARGS="--seconds 600 --seed 2"
+	@$(BIN)/python -m tests.life $(ARGS)
 
 format: $(READY) ## let ruff put the Python in order
 	@$(BIN)/ruff check --fix .
