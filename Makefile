@@ -14,10 +14,10 @@ ARGS ?=
 PLPGSQL_CHECK := /usr/share/postgresql/15/extension/plpgsql_check.control
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint audit faults soak format bench bench-held lock clean
+.PHONY: help setup demo demo-retries test lint audit faults soak format bench bench-held lock clean
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: $(READY) ## install everything into .venv (the others do it by themselves)
 
@@ -32,6 +32,9 @@ $(READY): requirements.lock requirements-build.lock pyproject.toml
 
 demo: $(READY) ## the main job end to end on real data: MIN_POPULATION=15000
 	@$(BIN)/stagebus demo --min-population $(MIN_POPULATION)
+
+demo-retries: $(READY) ## the same with failing tasks, killed workers and an operator who retries
+	@$(BIN)/stagebus demo --min-population $(MIN_POPULATION) --retries
 
 test: $(READY) ## the tests: PG=18 or 16, ARGS="-k name"
 	@STAGEBUS_TEST_PG=$(PG) $(BIN)/python -m pytest -n 3 --dist worksteal $(ARGS)

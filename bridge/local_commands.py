@@ -126,12 +126,17 @@ def local(
     help="Kill the bridge (SIGKILL) in the middle and start another: nothing is lost.",
 )
 @click.option(
+    "--retries",
+    is_flag=True,
+    help="One attempt in ten fails, workers are killed (SIGKILL), an operator retries.",
+)
+@click.option(
     "--build",
     type=click.Path(path_type=Path, file_okay=False),
     default=Path("build"),
     help="The folder for demo.json, logs and ledgers.",
 )
-def demo(min_population: str, kill_bridge: bool, build: Path) -> None:
+def demo(min_population: str, kill_bridge: bool, retries: bool, build: Path) -> None:
     """The main job end to end, on this machine and on real data.
 
     Exits with 1 when anything was lost, done twice, or the result is wrong.
@@ -146,7 +151,9 @@ def demo(min_population: str, kill_bridge: bool, build: Path) -> None:
     console = Console()
     places = load_places(int(min_population))
     with Screen(console) as screen:
-        report, totals = run_demo(places, build, screen.look, kill_bridge=kill_bridge)
+        report, totals = run_demo(
+            places, build, screen.look, kill_bridge=kill_bridge, retries=retries
+        )
     show(console, report, totals)
     console.print(f"figures: {build / 'demo.json'}")
     if not report.good:

@@ -45,3 +45,23 @@ def test_the_demo_survives_the_death_of_its_bridge_in_the_middle(
     assert report.done_twice == 0
     assert report.result_matches
     assert report.good
+
+
+def test_the_result_is_the_same_when_attempts_fail_and_workers_die_and_an_operator_retries(
+    places: list[Place], tmp_path: Path
+) -> None:
+    phases: list[str] = []
+    report, totals = run_demo(
+        places[:3000],
+        tmp_path,
+        lambda phase, progress: phases.append(phase),
+        retries=True,
+    )
+    assert report.good
+    assert totals == direct_totals(places[:3000])
+    assert report.workers_killed == 2
+    assert report.retried > 0
+    # One attempt in ten failed, and each failure and each lost worker made another attempt.
+    assert report.attempts > report.tasks * 1.05
+    assert report.accepted - report.duplicates_dropped == report.attempts
+    assert any("dry run" in phase and "the stage reopens" in phase for phase in phases)

@@ -70,15 +70,22 @@ class Controller:
         return int(row[0])
 
     def wait_for_stage(
-        self, job_id: UUID, stage: int, look: Callable[[Progress], None], timeout: float
+        self,
+        job_id: UUID,
+        stage: int,
+        look: Callable[[Progress], None],
+        timeout: float,
+        *,
+        with_errors: bool = False,
     ) -> None:
-        """Returns when the stage has completed.
+        """Returns when the stage has completed, `with_errors` also when some tasks failed.
 
         The notification ends the wait at once; a look every tenth of a second drives the progress
         bars and would find the end without it. Raises TimeoutError, and RuntimeError when the
         stage ended otherwise.
         """
         deadline = time.monotonic() + timeout
+        good = {"completed", "completed_with_errors"} if with_errors else {"completed"}
         while True:
             row = self._row(
                 "select stage_status, tasks, tasks - pending_queue, completed"
@@ -87,7 +94,7 @@ class Controller:
                 stage,
             )
             look(Progress(*map(int, row[1:])))
-            if row[0] == "completed":
+            if row[0] in good:
                 return
             if row[0] != "open":
                 raise RuntimeError(f"stage {stage} ended as {row[0]}")

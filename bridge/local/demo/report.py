@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Set
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -25,13 +26,20 @@ class Report:
     completed: int
     """Tasks that the database has as completed."""
     lost: int
-    """Tasks in the database of which the endpoint never stored a message, or that did not end."""
+    """Tasks of which the endpoint stored no message for one of their attempts, or that did not
+    complete."""
     duplicates: int
-    """Messages that the endpoint stored of tasks that it had stored one of before."""
+    """Messages that the endpoint stored of attempts that it had stored one of before."""
     duplicates_dropped: int
     """Repeated messages that its duplicate detection dropped."""
     done_twice: int
-    """Tasks that the workers' own ledgers name more than once."""
+    """Tasks that the workers' own ledgers name more than once, but for those that a worker had in
+    hand when it was killed."""
+    attempts: int
+    """Attempts at all tasks: as many as tasks when none failed and no worker died."""
+    workers_killed: int
+    retried: int
+    """Failed tasks that an operator ordered another attempt for."""
     stages_completed: int
     result_matches: bool
     seconds: dict[str, float]
@@ -55,24 +63,34 @@ def count(
     job_id: UUID,
     journal: Path,
     *,
+    in_hand: Set[str],
+    workers_killed: int,
     result_matches: bool,
     seconds: dict[str, float],
 ) -> Report:
-    """Counts everything anew; nothing here is what the demo believes."""
+    """Counts everything anew; nothing here is what the demo believes.
+
+    in_hand: ids of the tasks that killed workers were at, and may have been done again.
+    """
     with psycopg.connect(stack.database_url) as connection:
         tasks = {
-            str(row[0]): str(row[1])
+            str(row[0]): (str(row[1]), int(row[2]))
             for row in connection.execute(
-                "select task_id, status from stagebus.tasks where job_id = %s", (job_id,)
+                "select task_id, status, attempt from stagebus.tasks where job_id = %s", (job_id,)
             )
         }
+        retried = connection.execute(
+            "select coalesce(sum(tasks_done), 0) from stagebus.orders"
+            " where job_id = %s and action = 'retry_tasks'",
+            (job_id,),
+        ).fetchone()
         stages = connection.execute(
             "select count(*) from stagebus.stages where job_id = %s and status = 'completed'",
             (job_id,),
         ).fetchone()
-    # A line of the journal: entity, sequence number, message id.
+    # A line of the journal: entity, sequence number, message id (task, attempt, dispatch, nonce).
     stored = Counter(
-        line.split("\t")[2].split(".")[0]
+        tuple(line.split("\t")[2].split(".")[:2])
         for line in journal.read_text("utf-8").splitlines()
         if line.startswith("tasks\t")
     )
@@ -80,17 +98,22 @@ def count(
         line for ledger in processes.ledgers for line in ledger.read_text("utf-8").splitlines()
     )
     counts = stack.endpoint.counts()["entities"]["tasks"]
-    completed = sum(status == "completed" for status in tasks.values())
+    completed = sum(status == "completed" for status, _ in tasks.values())
     return Report(
         tasks=len(tasks),
         accepted=counts["received"],
         completed=completed,
         lost=sum(
-            task_id not in stored or status != "completed" for task_id, status in tasks.items()
+            status != "completed"
+            or any((task_id, str(attempt)) not in stored for attempt in range(1, last + 1))
+            for task_id, (status, last) in tasks.items()
         ),
         duplicates=sum(times - 1 for times in stored.values()),
         duplicates_dropped=counts["duplicates_dropped"],
-        done_twice=sum(times > 1 for times in worked.values()),
+        done_twice=sum(times > 1 and task_id not in in_hand for task_id, times in worked.items()),
+        attempts=sum(last for _, last in tasks.values()),
+        workers_killed=workers_killed,
+        retried=0 if retried is None else int(retried[0]),
         stages_completed=0 if stages is None else int(stages[0]),
         result_matches=result_matches,
         seconds=seconds,

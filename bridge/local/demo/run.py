@@ -9,18 +9,26 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from subprocess import Popen
+from uuid import UUID
 
 import psycopg
 
 from bridge.local.demo.controller import STAGE_1, STAGE_2, Controller, Progress
+from bridge.local.demo.operator import Operator
 from bridge.local.demo.places import Place
 from bridge.local.demo.processes import Processes
 from bridge.local.demo.report import Report, count
+from bridge.local.demo.troubles import BridgeKilled, Trouble, WorkersKilled
 from bridge.local.demo.work import Total, direct_totals
 from bridge.local.stack import LocalStack, local_stack
 
 WORKERS = 2
+
+WORKER = "bridge.local.demo.worker"
+FAILING_WORKER = "bridge.local.demo.failing_worker"
+
+#: Orders to retry after which no task is left: each leaves about one in ten of its tasks.
+MOST_ORDERS = 12
 
 #: Seconds after which a stage that does not complete fails the demo.
 STAGE_TIMEOUT = 800.0
@@ -43,12 +51,18 @@ class Clock:
 
 
 def run_demo(
-    places: list[Place], build: Path, look: Look, *, kill_bridge: bool = False
+    places: list[Place],
+    build: Path,
+    look: Look,
+    *,
+    kill_bridge: bool = False,
+    retries: bool = False,
 ) -> tuple[Report, dict[str, Total]]:
     """The whole demo; writes `demo.json` and, under `demo/`, logs and ledgers into `build`.
 
     kill_bridge: once the first sends of stage 1 are recorded, the bridge is killed (SIGKILL) and
-    another is started.
+    another is started. retries: in stage 1, one attempt in ten fails, workers are killed while they
+    have tasks in hand, and an operator has what failed tried again.
     """
     logs = build / "demo"
     shutil.rmtree(logs, ignore_errors=True)
@@ -63,7 +77,9 @@ def run_demo(
             servers = local_stack(folder, journal=journal)
             stack = servers.__enter__()
         try:
-            report, totals = _run(stack, places, logs, journal, clock, look, kill_bridge, began)
+            report, totals = _run(
+                stack, places, logs, journal, clock, look, kill_bridge, retries, began
+            )
         finally:
             servers.__exit__(None, None, None)
     finally:
@@ -80,17 +96,24 @@ def _run(
     clock: Clock,
     look: Look,
     kill_bridge: bool,
+    retries: bool,
     began: float,
 ) -> tuple[Report, dict[str, Total]]:
     _make_roles(stack)
     with (
-        Processes(stack, logs) as processes,
+        Processes(stack, logs, FAILING_WORKER if retries else WORKER) as processes,
         psycopg.connect(stack.database_url_for("demo_producer"), autocommit=True) as connection,
+        psycopg.connect(stack.database_url_for("demo_operator"), autocommit=True) as steering,
     ):
+        controller, operator = Controller(connection), Operator(steering)
+        if retries:
+            operator.expect_failures()
         bridge = processes.start_bridge()
-        for number in range(1, WORKERS + 1):
-            processes.start_worker(number)
-        controller = Controller(connection)
+        workers = {number: processes.start_worker(number) for number in range(1, WORKERS + 1)}
+        workers_killed = WorkersKilled(processes, workers, operator, look)
+        troubles: list[Trouble] = [workers_killed] if retries else []
+        if kill_bridge:
+            troubles.append(BridgeKilled(processes, bridge, look))
 
         look(f"loading {len(places):,} places", None)
         with clock.phase("load"):
@@ -100,22 +123,20 @@ def _run(
         with clock.phase("create_stage_1"):
             job_id = controller.create_job()
             controller.create_stage(job_id, 1, "h3_hexagon", STAGE_1)
-        victim: Popen[bytes] | None = bridge if kill_bridge else None
 
         def watch_stage_1(progress: Progress) -> None:
-            nonlocal victim
             processes.check()
             look("stage 1: hexagons of places", progress)
-            if victim is not None and 0 < progress.published < progress.tasks:
-                look("killing the bridge (SIGKILL), starting another", progress)
-                processes.kill(victim)
-                processes.start_bridge()
-                victim = None
+            for trouble in troubles:
+                trouble.look(job_id, progress)
 
         with clock.phase("stage_1"):
-            controller.wait_for_stage(job_id, 1, watch_stage_1, STAGE_TIMEOUT)
-        if victim is not None:
-            raise RuntimeError("all was published before the bridge could be killed")
+            controller.wait_for_stage(job_id, 1, watch_stage_1, STAGE_TIMEOUT, with_errors=retries)
+        for trouble in troubles:
+            trouble.check()
+        if retries:
+            with clock.phase("retries"):
+                _retry_until_done(controller, operator, job_id, watch_stage_1, look)
 
         look("stage 2: one task per coarse hexagon", None)
         with clock.phase("create_stage_2"):
@@ -140,10 +161,33 @@ def _run(
             processes,
             job_id,
             journal,
+            in_hand=workers_killed.in_hand,
+            workers_killed=workers_killed.killed,
             result_matches=matches,
             seconds=clock.seconds,
         )
     return report, totals
+
+
+def _retry_until_done(
+    controller: Controller,
+    operator: Operator,
+    job_id: UUID,
+    watch: Callable[[Progress], None],
+    look: Look,
+) -> None:
+    """What an operator does who sees that stage 1 completed with errors."""
+    for _ in range(MOST_ORDERS):
+        foreseen = operator.look_at_failures(job_id, 1)
+        if not foreseen.tasks:
+            return
+        look(f"operator: retry_tasks, dry run: {foreseen.tasks} tasks, {foreseen.note}", None)
+        done = operator.retry_failures(job_id, 1)
+        look(f"operator: retry_tasks: {done} tasks", None)
+        if done != foreseen.tasks:
+            raise RuntimeError(f"{foreseen.tasks} tasks were foreseen, {done} tried again")
+        controller.wait_for_stage(job_id, 1, watch, STAGE_TIMEOUT, with_errors=True)
+    raise RuntimeError(f"tasks still fail after {MOST_ORDERS} orders")
 
 
 def _make_roles(stack: LocalStack) -> None:
@@ -152,4 +196,5 @@ def _make_roles(stack: LocalStack) -> None:
         connection.execute("create role demo_producer login in role stagebus_producer")
         connection.execute("create role demo_bridge login in role stagebus_bridge")
         connection.execute("create role demo_worker login in role stagebus_worker")
+        connection.execute("create role demo_operator login in role stagebus_operator")
         connection.execute("select stagebus.set_task_type('hexagon_total', batch_size => 500)")

@@ -70,10 +70,18 @@ def show(console: Console, report: Report, totals: dict[str, Total]) -> None:
     proof = Table(show_header=False, box=None)
     proof.add_column(justify="right", style="bold")
     proof.add_column()
+    troubles = [
+        (f"{report.workers_killed:,}", "workers killed at work"),
+        (f"{report.retried:,}", "failed tasks tried again by an operator"),
+    ]
+    if not report.workers_killed:
+        troubles.clear()
     rows = [
         (f"{report.tasks:,}", "tasks committed in PostgreSQL"),
         (f"{report.accepted:,}", "messages accepted by the endpoint"),
         (f"{report.duplicates_dropped:,}", "of them repeats, dropped by its duplicate detection"),
+        (f"{report.attempts:,}", "attempts at them"),
+        *troubles,
         (f"{report.completed:,}", "tasks completed by the workers"),
         (f"{report.lost:,}", "lost"),
         (f"{report.duplicates:,}", "stored twice"),

@@ -12,9 +12,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from bridge import logs
-from bridge.exact_json import Json
 from bridge.local.demo.work import run_tasks
-from bridge.worker import StartedTask, Worker
+from bridge.task_calls import TaskFailed
+from bridge.worker import Handler, Outcome, StartedTask, Worker
 
 
 async def work(worker: Worker) -> None:
@@ -25,15 +25,21 @@ async def work(worker: Worker) -> None:
     await worker.run()
 
 
-def main(database_url: str, connection_string: str, ledger_path: str) -> None:
-    """Writes the id of each task it works on to the ledger."""
+def main(
+    database_url: str, connection_string: str, ledger_path: str, *, work_on: Handler = run_tasks
+) -> None:
+    """Writes the id of each task that it has a result of to the ledger."""
     with Path(ledger_path).open("a", encoding="utf-8") as ledger:
 
-        def handle(tasks: Sequence[StartedTask]) -> list[Json]:
-            results = run_tasks(tasks)
-            ledger.write("".join(f"{task.task_id}\n" for task in tasks))
+        def handle(tasks: Sequence[StartedTask]) -> Sequence[Outcome]:
+            outcomes = work_on(tasks)
+            ledger.writelines(
+                f"{task.task_id}\n"
+                for task, outcome in zip(tasks, outcomes, strict=True)
+                if not isinstance(outcome, TaskFailed)
+            )
             ledger.flush()
-            return results
+            return outcomes
 
         name = Path(ledger_path).stem
         asyncio.run(work(Worker(database_url, connection_string, handle, name=name)))
