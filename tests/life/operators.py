@@ -180,10 +180,13 @@ def _undo_cancelling(model: Model, ids: NewId, order: Order) -> None:
     job = model.jobs[order.job_id]
     if order.state == "working":
         stop_order(model, order)
+    to_come = 0
     for stage in job.stages:
         if order.stage in (None, stage.stage) and stage.state in ("open", "failed", "cancelled"):
+            to_come += stage.number("cancelled")
             retry_tasks(model, ids, stage, "cancelled").undoes = order.order_id
-    if order.action == "cancel_job" and job.state == "cancelled":
+    # Otherwise the job runs again with its first task.
+    if order.action == "cancel_job" and job.state == "cancelled" and not to_come:
         job.move("running" if job.stages else "created")
         job.cancelling = False
         last = job.stages[-1] if job.stages else None

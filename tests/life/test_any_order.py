@@ -6,7 +6,7 @@ from tests.client import Client
 from tests.life.machine import Life
 from tests.life.run import STEPS, run_machine
 
-RUNS = 130
+RUNS = 45
 
 #: What must happen at least once, or the rules draw too little to prove anything.
 HAPPENS = (

@@ -97,7 +97,7 @@ def bench() -> Iterator[Bench]:
     """The endpoint that the tests of faults share."""
     with asyncio.Runner() as runner:
         bench = Bench(runner, _KINDS)
-        bench.run(bench.open())
+        bench.run(bench.open(), patience=60)
         yield bench
         bench.run(bench.close())
 
