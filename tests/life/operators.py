@@ -180,18 +180,24 @@ def _undo_cancelling(model: Model, ids: NewId, order: Order) -> None:
     job = model.jobs[order.job_id]
     if order.state == "working":
         stop_order(model, order)
-    to_come = 0
+    again = 0
     for stage in job.stages:
         if order.stage in (None, stage.stage) and stage.state in ("open", "failed", "cancelled"):
-            to_come += stage.number("cancelled")
             retry_tasks(model, ids, stage, "cancelled").undoes = order.order_id
+            again += stage.number("cancelled")
     # Otherwise the job runs again with its first task.
-    if order.action == "cancel_job" and job.state == "cancelled" and not to_come:
-        job.move("running" if job.stages else "created")
-        job.cancelling = False
-        last = job.stages[-1] if job.stages else None
-        if last is not None and last.ended and last.state != "failed":
-            job.due.add(last.stage)
+    if order.action == "cancel_job" and not again:
+        _reopen_job(job)
+
+
+def _reopen_job(job: Job) -> None:
+    if job.state != "cancelled":
+        return
+    job.move("running" if job.stages else "created")
+    job.cancelling = False
+    last = job.stages[-1] if job.stages else None
+    if last is not None and last.ended and last.state != "failed":
+        job.due.add(last.stage)
 
 
 def work_order(model: Model, order: Order, limit: int) -> None:
