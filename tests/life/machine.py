@@ -161,6 +161,11 @@ class Life(RuleBasedStateMachine):
         for pick, kind in enumerate(kinds):
             self.create_job()
             self.create_stage(pick, kind, 7, "count")
+        # One more is filled in steps.
+        self.create_job()
+        self.create_stage(len(kinds), kinds[0], 0, "open")
+        self.fill(0, [1, 2, 2, 3], "skip")
+        self.seal(0)
         looking.learn_batches(self.model, self.client)
         if out:
             self.publish_all()
@@ -284,6 +289,8 @@ class Life(RuleBasedStateMachine):
     )  # fmt: skip
     def send(self, pick: int, count: int, outcome: Outcome, arrives: bool) -> None:
         if not self.holds:
+            self.claim(1)
+        if not self.holds:
             return
         hold, batch = self.held_batch(pick)
         messages = self.client.batch_messages(hold.claim, hold.through, count)
@@ -304,6 +311,8 @@ class Life(RuleBasedStateMachine):
         )
         if outcome == "accepted" and found:
             hold.through = indexes[-1]
+            if arrives:
+                self.finish(self.holds[::-1].index(hold))
         else:
             # A bridge stops here: it reports a failure, or drops what is no longer its own.
             self.holds.remove(hold)
@@ -335,6 +344,8 @@ class Life(RuleBasedStateMachine):
 
     @rule(pick=st.integers(0, 3), most=st.sampled_from((1, 2, 10)))
     def fail_batch(self, pick: int, most: int) -> None:
+        if not self.holds:
+            self.claim(1)
         if not self.holds:
             return
         hold, batch = self.held_batch(pick)
@@ -424,6 +435,8 @@ class Life(RuleBasedStateMachine):
     @rule(pick=PICK, count=FEW)
     def start(self, pick: int, count: int) -> None:
         if not self.broker:
+            self.publish_all()
+        if not self.broker:
             return
         letters = self.some(self.broker, pick, count)
         token = self.token()
@@ -464,6 +477,8 @@ class Life(RuleBasedStateMachine):
     @rule(pick=PICK, count=FEW)
     def complete(self, pick: int, count: int) -> None:
         if not self.works:
+            self.start(pick, count)
+        if not self.works:
             return
         works = self.at_hand(pick, count)
         token = works[0].token
@@ -475,6 +490,8 @@ class Life(RuleBasedStateMachine):
 
     @rule(pick=PICK, count=FEW, retry=st.booleans())
     def fail(self, pick: int, count: int, retry: bool) -> None:
+        if not self.works:
+            self.start(pick, count)
         if not self.works:
             return
         works = self.at_hand(pick, count)
@@ -545,6 +562,9 @@ class Life(RuleBasedStateMachine):
             for b in self.model.batches
             if b.state in state.get(action, ("queued", "publishing", "failed"))
         ]
+        if action == "retry unfinished":
+            running = {t.batch for t in self.model.tasks() if t.state == "processing"}
+            fitting = [batch for batch in fitting if batch in running] or fitting
         # Now and then one that is refused.
         batch = self.one(fitting if fitting and pick % 8 else self.model.batches, pick)
         ids, at = self.new_ids(), (batch.job_id, batch.batch_id)
@@ -630,7 +650,7 @@ class Life(RuleBasedStateMachine):
     def work_order(self, pick: int, limit: int) -> None:
         if not self.working():
             return
-        order = self.one(self.working(), pick)
+        order = self.one(self.working()[::-1], pick)
         report = self.client.order("work_order", order.order_id, limit)
         operators.work_order(self.model, order, limit)
         assert report.status == order.state
@@ -651,7 +671,10 @@ class Life(RuleBasedStateMachine):
     def undo_order(self, pick: int) -> None:
         if not self.model.orders:
             return
-        order_id = self.one(list(self.model.orders.values())[::-1], pick % 4).order_id
+        orders = list(self.model.orders.values())[::-1]
+        undoable = [order for order in orders if order.action in operators.UNDOABLE]
+        # Now and then one that is refused.
+        order_id = self.one(undoable if undoable and pick % 8 else orders, pick % 4).order_id
         ids = self.new_ids()
         self.both(
             lambda: self.client.orders("undo_order", order_id),

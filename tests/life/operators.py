@@ -13,6 +13,8 @@ from tests.life.producers import seal_stage
 #: The next order's number, which the database gives.
 NewId = Callable[[], int]
 
+UNDOABLE = ("hold_batch", "unhold_batch", "cancel_stage", "cancel_job")
+
 
 def _begin(
     model: Model, ids: NewId, action: str, job_id: UUID, stage: int | None = None,
@@ -162,7 +164,7 @@ def stop_order(model: Model, order: Order) -> None:
 
 
 def undo_order(model: Model, ids: NewId, order: Order) -> None:
-    if order.action not in ("hold_batch", "unhold_batch", "cancel_stage", "cancel_job"):
+    if order.action not in UNDOABLE:
         raise Refused("SB120")
     if any(other.undoes == order.order_id for other in model.orders.values()):
         raise Refused("SB120")
