@@ -167,6 +167,10 @@ class Database:
         except AWAY as error:
             raise await self._lost(connection, error) from error
 
+    async def fail_order_step(self, order_id: int, error: str) -> None:
+        """Shows why a step of the order failed, until one succeeds."""
+        await self._value("select stagebus.fail_order_step(%s, %s)", (order_id, error))
+
     async def _flag(self, query: str, arguments: Sequence[object]) -> bool:
         return bool(await self._value(query, arguments))
 

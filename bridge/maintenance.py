@@ -56,7 +56,9 @@ async def _work(database: Database, order_id: int) -> bool:
         order = await database.work_order(order_id)
     except psycopg.Error as error:
         # Another session was in the way, or a defect of ours; the other orders go on.
-        log.error("order.step_failed", order_id=order_id, error=str(error).splitlines()[0])
+        reason = str(error).partition("\n")[0]
+        log.error("order.step_failed", order_id=order_id, error=reason)
+        await database.fail_order_step(order_id, reason)
         return False
     if order.status == "done":
         log.info("order.done", order_id=order_id, action=order.action, tasks=order.tasks_done)

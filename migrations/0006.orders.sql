@@ -3,7 +3,8 @@
 set local role stagebus_owner;
 
 -- details: the arguments beside the key. stage_reached, index_reached: the tasks up to there are
--- done with. undoes: the order whose work this one takes back.
+-- done with. last_error: why its last step failed; null once one succeeds. undoes: the order whose
+-- work this one takes back.
 create table if not exists stagebus_data.orders (
     job_id         uuid        not null,
     order_id       bigint      not null generated always as identity,
@@ -18,6 +19,7 @@ create table if not exists stagebus_data.orders (
     batches_done   integer     not null default 0,
     stage_reached  integer     not null default 0,
     index_reached  integer     not null default 0,
+    last_error     text,
     undoes         bigint,
     ordered_by     text        not null default session_user,
     ordered_at     timestamptz not null,

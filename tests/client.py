@@ -679,6 +679,11 @@ class Client:
                 assert steps < 100_000, "an order never ends"
         return steps
 
+    def order_row(self, order_id: int | None) -> Any:
+        """A row of the view orders."""
+        (row,) = self.rows("select * from stagebus.orders where order_id = %s", order_id)
+        return row
+
     def recount(self, job_id: UUID, stage: int = 1) -> list[Any]:
         """What the counters say and the rows do not."""
         return self.rows("select * from stagebus.recount_stage(%s, %s)", job_id, stage)

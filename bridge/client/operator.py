@@ -110,11 +110,12 @@ def set_stage(
     deadline: datetime | None = None,
     on_failure: str | None = None,
     reason: str | None = None,
+    dry_run: bool = False,
 ) -> Call[Order]:
     """Changes what a stage tolerates ("20", "5%"), its deadline, and what its failure does."""
     return Call(
-        "select * from stagebus.set_stage(%s, %s::integer, %s, %s, %s, %s)",
-        (job_id, stage, tolerated_failures, deadline, on_failure, reason),
+        "select * from stagebus.set_stage(%s, %s::integer, %s, %s, %s, %s, %s)",
+        (job_id, stage, tolerated_failures, deadline, on_failure, reason, dry_run),
         _order,
     )
 
@@ -126,9 +127,11 @@ def work_order(order_id: int, limit: int = 10_000) -> Call[Order]:
     )
 
 
-def stop_order(order_id: int, *, reason: str | None = None) -> Call[Order]:
+def stop_order(order_id: int, *, reason: str | None = None, dry_run: bool = False) -> Call[Order]:
     """Stops a working order where it is."""
-    return Call("select * from stagebus.stop_order(%s::bigint, %s)", (order_id, reason), _order)
+    return Call(
+        "select * from stagebus.stop_order(%s::bigint, %s, %s)", (order_id, reason, dry_run), _order
+    )
 
 
 def undo_order(

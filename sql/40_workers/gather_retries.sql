@@ -5,10 +5,11 @@ security definer
 set search_path = stagebus_data, stagebus, pg_temp
 as $$
 declare
-    v_now     timestamptz := stagebus.clock();
-    v_job_ids uuid[];
-    v_stages  integer[];
-    v_indexes integer[];
+    v_now      timestamptz := stagebus.clock();
+    v_job_ids  uuid[];
+    v_stages   integer[];
+    v_indexes  integer[];
+    v_gathered integer;
 begin
     perform stagebus.require_read_committed('gather_retries');
     select array_agg(d.job_id), array_agg(d.stage), array_agg(d.task_index)
@@ -18,20 +19,27 @@ begin
         from (
             select w.job_id, w.stage, w.task_index
             from waiting_retries as w
-            where w.due_at <= v_now
+            join stages as s on s.job_id = w.job_id and s.stage = w.stage
+            where w.due_at <= v_now and s.ending is null
             order by w.due_at
             limit p_limit
         ) as due
         join tasks as t on t.job_id = due.job_id and t.stage = due.stage
             and t.task_index = due.task_index
-        join stages as s on s.job_id = t.job_id and s.stage = t.stage
-        where t.state = 'retry_wait' and s.ending is null
+        where t.state = 'retry_wait'
         order by t.job_id, t.stage, t.task_index
         for no key update of t skip locked
     ) as d;
     if v_job_ids is null then
         return 0;
     end if;
+    -- A cancelling that begins now waits for these batches, and so meets them; otherwise one that
+    -- is ordered and stopped meanwhile could leave them cancelled.
+    perform
+    from stages as s
+    where (s.job_id, s.stage) in (select * from unnest(v_job_ids, v_stages))
+    order by s.job_id, s.stage
+    for share;
 
     with due as (
         select d.job_id, d.stage, d.task_index, s.destination,
@@ -40,6 +48,7 @@ begin
         from unnest(v_job_ids, v_stages, v_indexes) as d (job_id, stage, task_index)
         join stages as s on s.job_id = d.job_id and s.stage = d.stage
         join task_types as ty on ty.task_type = s.task_type
+        where s.ending is null
     ),
     cut as materialized (
         select d.job_id, d.stage, d.destination, d.part, gen_random_uuid() as batch_id,
@@ -73,11 +82,14 @@ begin
     from due as d
     join cut as c on c.job_id = d.job_id and c.stage = d.stage and c.part = d.part
     on conflict on constraint batch_members_pkey do update set batch_id = excluded.batch_id;
-
-    notify stagebus_ready;
-    return cardinality(v_indexes);
+    get diagnostics v_gathered = row_count;
+    if v_gathered > 0 then
+        notify stagebus_ready;
+    end if;
+    return v_gathered;
 end;
 $$;
 comment on function stagebus.gather_retries(integer) is
-    'Puts up to p_limit tasks that are due into new batches, notifies '
-    'stagebus_ready, and returns how many tasks. Passes over locked tasks. Raises SB115.';
+    'Puts up to p_limit tasks that are due into new batches, notifies stagebus_ready, and returns '
+    'how many tasks. Passes over locked tasks and stages that are being cancelled. Locks tasks, '
+    'then their stages. Raises SB115.';

@@ -59,7 +59,10 @@ begin
                 when v_stage.ended_at is null then 'the stage is open'
                 when stagebus.went_past(p_job_id, p_stage)
                     then 'a repair: the job has gone past the stage, and will not advance again'
-                else 'the stage reopens' end)::stagebus.order_report;
+                else 'the stage reopens' || coalesce((
+                    select format(', and its job, which is %s, runs again', j.state)
+                    from jobs as j
+                    where j.job_id = p_job_id and j.ended_at is not null), '') end)::stagebus.order_report;
     end if;
     v_order_id := stagebus.begin_order(
         'retry_tasks', p_job_id, p_stage, null,

@@ -2,7 +2,8 @@
 -- stage goes on: its messages may have been turned away meanwhile, so they are published again.
 create or replace function stagebus.stop_order(
     p_order_id bigint,
-    reason text default null
+    reason text default null,
+    dry_run boolean default false
 ) returns stagebus.order_report
 language plpgsql
 security definer
@@ -28,6 +29,16 @@ begin
             'SB120', format('order %s cannot be stopped', p_order_id),
             format('Job %s is being cancelled, and the stage with it.', v_order.job_id),
             'Stop the order that cancels the job; the view orders has its number.');
+    end if;
+    if dry_run then
+        return row(
+            p_order_id, v_order.action, 'dry run', v_order.job_id, v_order.stage, v_order.batch_id,
+            v_order.tasks, v_order.tasks_done, case
+                when v_order.action in ('cancel_job', 'cancel_stage')
+                    then 'what is cancelled stays so; the rest goes on, what nobody started is '
+                        'published again'
+                else 'what is done stays done; the rest stays as it is' end
+        )::stagebus.order_report;
     end if;
     if v_order.action in ('cancel_job', 'cancel_stage') then
         for v_batch in
@@ -70,6 +81,6 @@ begin
     return stagebus.report_order(p_order_id);
 end;
 $$;
-comment on function stagebus.stop_order(bigint, text) is
+comment on function stagebus.stop_order(bigint, text, boolean) is
     'Stops a working order and returns its report. Locks the order, batches, stages, the job. '
     'Raises SB115, SB120, SB121.';

@@ -10,11 +10,11 @@ security definer
 set search_path = stagebus_data, stagebus, pg_temp
 as $$
 declare
-    v_order  stagebus_data.orders := stagebus.lock_order(p_order_id);
-    v_reason text := concat_ws(': ', format('undoes order %s', p_order_id), undo_order.reason);
-    v_stage  integer;
-    v_tasks  integer := 0;
-    v_done   stagebus.order_report;
+    v_order   stagebus_data.orders := stagebus.lock_order(p_order_id);
+    v_reason  text := concat_ws(': ', format('undoes order %s', p_order_id), undo_order.reason);
+    v_stage   integer;
+    v_reopens boolean := false;
+    v_done    stagebus.order_report;
 begin
     if v_order.action not in ('hold_batch', 'unhold_batch', 'cancel_stage', 'cancel_job') then
         perform stagebus.raise_error(
@@ -58,16 +58,19 @@ begin
         from stages as s
         where s.job_id = v_order.job_id and s.stage = coalesce(v_order.stage, s.stage)
             and s.state in ('open', 'failed', 'cancelled')
+            -- What had ended before was not this order's to cancel.
+            and (s.ended_at is null or s.ended_at >= v_order.ordered_at)
         order by s.stage
     loop
         v_done := stagebus.retry_tasks(
             v_order.job_id, v_stage, 'cancelled', reason => v_reason);
         update orders as o set undoes = p_order_id where o.order_id = v_done.order_id;
-        v_tasks := v_tasks + v_done.tasks;
+        v_reopens := v_reopens
+            or v_done.tasks > 0 and not stagebus.went_past(v_order.job_id, v_stage);
         return next v_done;
     end loop;
-    -- Otherwise the job runs again with its first task.
-    if v_order.action = 'cancel_job' and v_tasks = 0 then
+    -- Otherwise the job runs again with the first task of its last stage.
+    if v_order.action = 'cancel_job' and not v_reopens then
         perform stagebus.reopen_job(v_order.job_id);
     end if;
 end;

@@ -33,6 +33,9 @@ begin
             when 'retry_batch' then perform stagebus.work_retry_batch(v_order, v_limit);
             else perform stagebus.work_cancelling(v_order, v_limit);
         end case;
+        if v_order.last_error is not null then
+            update orders as o set last_error = null where o.order_id = p_order_id;
+        end if;
     end if;
     return stagebus.report_order(p_order_id);
 end;

@@ -40,7 +40,8 @@ grant execute on function
     stagebus.fail_batch(uuid, uuid, integer, text, integer),
     stagebus.maintain(integer),
     stagebus.working_orders(),
-    stagebus.work_order(bigint, integer)
+    stagebus.work_order(bigint, integer),
+    stagebus.fail_order_step(bigint, text)
 to stagebus_bridge;
 
 -- Workers start and finish.
@@ -68,8 +69,8 @@ grant execute on function
     stagebus.unhold_batch(uuid, uuid, text, boolean),
     stagebus.cancel_stage(uuid, integer, text, boolean),
     stagebus.cancel_job(uuid, text, boolean),
-    stagebus.set_stage(uuid, integer, text, timestamptz, text, text),
-    stagebus.stop_order(bigint, text),
+    stagebus.set_stage(uuid, integer, text, timestamptz, text, text, boolean),
+    stagebus.stop_order(bigint, text, boolean),
     stagebus.undo_order(bigint, text, boolean),
     stagebus.working_orders(),
     stagebus.work_order(bigint, integer),

@@ -56,9 +56,11 @@ def test_an_order_whose_step_fails_keeps_no_other_from_being_done(
             await becomes(lambda: client.job(jobs[1]).status == "cancelled")
             assert client.job(jobs[0]).status == "running"
             assert "order.step_failed" in events(caplog)
+            assert client.order_row(bad.order_id).last_error == "division by zero"
             client.execute(step)
             await becomes(lambda: client.job(jobs[0]).status == "cancelled")
             await becomes(lambda: events(caplog).count("order.done") == 2)
+            assert client.order_row(bad.order_id).last_error is None
 
     asyncio.run(scenario())
 

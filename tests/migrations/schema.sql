@@ -92,6 +92,7 @@ CREATE TABLE stagebus_data.orders (
     batches_done integer DEFAULT 0 NOT NULL,
     stage_reached integer DEFAULT 0 NOT NULL,
     index_reached integer DEFAULT 0 NOT NULL,
+    last_error text,
     undoes bigint,
     ordered_by text DEFAULT SESSION_USER NOT NULL,
     ordered_at timestamp with time zone NOT NULL,

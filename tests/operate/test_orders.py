@@ -68,6 +68,7 @@ def test_an_order_says_who_gave_it_what_when_and_why(
         ("hold_batch", 4),
         ("cancel_stage", 5),
         ("cancel_job", 5),
+        ("set_stage", 0),
     ],
 )
 def test_a_dry_run_says_how_many_and_changes_nothing(
@@ -88,6 +89,7 @@ def test_a_dry_run_says_how_many_and_changes_nothing(
             "retry_batch": [batch_of(client, published, 1)],
             "cancel_stage": [1],
             "cancel_job": [],
+            "set_stage": [1, "3"],
         }[function]
     before = client.contents()
     order = client.order(function, published.job_id, *arguments, dry_run=True)

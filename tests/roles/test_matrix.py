@@ -43,6 +43,7 @@ MAY_EXECUTE: dict[str, set[str]] = {
     "fail_tasks": WORKER,
     "working_orders": {"bridge", "operator"},
     "work_order": {"bridge", "operator"},
+    "fail_order_step": BRIDGE,
     "retry_tasks": {"operator"},
     "retry_batch": {"operator"},
     "hold_batch": {"operator"},

@@ -122,6 +122,20 @@ def test_sweeps_take_a_limit(client: Client, published: PublishedStage) -> None:
     assert client.progress(published.job_id).pending_queue == 10
 
 
+def test_what_waits_in_a_stage_that_is_cancelled_keeps_no_other_from_its_turn(
+    client: Client,
+) -> None:
+    client.set_task_type("work")
+    first, second = (client.published_stage(2, "work") for _ in range(2))
+    for published in (first, second):
+        client.start_all(published.messages, TOKEN)
+        client.fail_tasks(published.task_ids, TOKEN, ["why"] * 2)
+        client.advance(MINUTE)
+    client.order("cancel_stage", first.job_id, 1)
+    assert client.value("select stagebus.gather_retries(2)") == 2
+    assert client.task_states(second.job_id) == {"pending_queue": 2}
+
+
 def test_maintenance_gathers_what_is_due_and_ends_what_is_lost(
     client: Client, published: PublishedStage
 ) -> None:

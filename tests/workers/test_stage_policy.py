@@ -66,6 +66,26 @@ def test_tolerating_more_afterwards_brings_a_failed_job_back(client: Client) -> 
     assert client.due_advances() == [(published.job_id, 1)]
 
 
+def test_a_failed_stage_that_waited_may_fail_its_job_afterwards(client: Client) -> None:
+    published = ended(client, 4, 2, tolerated_failures="1", on_failure="wait")
+    dry = client.order("set_stage", published.job_id, 1, on_failure="fail_job", dry_run=True)
+    assert (dry.order_id, dry.note) == (None, "its job has failed now")
+    assert client.job(published.job_id).status == "running"
+    order = client.order("set_stage", published.job_id, 1, on_failure="fail_job")
+    assert order.note == "its job has failed now"
+    assert client.job(published.job_id).status == "failed"
+
+
+def test_a_cancelled_job_is_not_brought_back_by_judging_its_stage_again(client: Client) -> None:
+    published = ended(client, 4, 2, tolerated_failures="1", on_failure="wait")
+    client.order("cancel_job", published.job_id)
+    with client.refused("SB120"):
+        client.order("set_stage", published.job_id, 1, tolerated_failures="2")
+    assert client.job(published.job_id).status == "cancelled"
+    dry = client.order("retry_tasks", published.job_id, 1, dry_run=True)
+    assert dry.note == "the stage reopens, and its job, which is cancelled, runs again"
+
+
 @pytest.mark.parametrize("tolerated", ["", "-1", "101%", "1.5", "5 %", "x", "99.9999999%"])
 def test_a_tolerance_is_a_number_or_a_percentage(client: Client, tolerated: str) -> None:
     published = client.published_stage(1)
