@@ -72,11 +72,8 @@ $$;
 """
 
 #: The function without its counter: where it counts, it says that it has.
-COUNTS = r"""counted as \(
-        update counter_slots .*?
-        returning s.slot_no
-    \)"""
-DOES_NOT_COUNT = "counted as (select from completed)"
+COUNTS = r"update counter_slots .*?if not found.*?end if;"
+DOES_NOT_COUNT = ""
 
 Connection = psycopg.Connection[TupleRow]
 

@@ -23,10 +23,10 @@ RUNS_A_CALLERS_QUERY = "create_stage_tasks_from_query"
 DYNAMIC_SQL = {RUNS_A_CALLERS_QUERY, "ensure_partition"}
 
 #: Files that hold no function named like them.
-NOT_ONE_FUNCTION = {"00_schema", "counter_tree", "grants"}
+NOT_ONE_FUNCTION = {"00_schema", "counter_tree", "grants", "task_id_parts"}
 
-#: Arithmetic, inlined into callers that have pinned their path.
-INLINED = {"slot_of", "group_of"}
+#: One expression each, inlined into callers that have pinned their path.
+INLINED = {"slot_of", "group_of", "is_task_id", "job_id_of", "stage_of", "task_index_of"}
 
 PINNED = "set search_path = stagebus_data, stagebus, pg_temp"
 
@@ -140,7 +140,9 @@ def time_has_one_source(path: Path, text: str) -> Iterator[Problem]:
 
 
 def a_state_follows_from_the_state_before(_: Path, text: str) -> Iterator[Problem]:
-    for statement in re.findall(r"\bupdate\s[^;]*", re.sub(r"--[^\n]*", "", text)):
+    for statement in re.findall(
+        r"(?<!for )(?<!no key )\bupdate\s[^;]*", re.sub(r"--[^\n]*", "", text)
+    ):
         changes, _where, condition = statement.partition("where ")
         if re.search(r"\bstate\s*=", changes) and not re.search(r"\bstate\b", condition):
             yield f"the state before does not matter to `{' '.join(statement.split())[:60]}…`"

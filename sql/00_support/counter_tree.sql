@@ -1,6 +1,9 @@
--- The shape of the counter tree: which slot a task counts in, which group a slot counts in.
--- 4,096 neighbouring tasks spread over 64 slots, so that workers on neighbouring tasks seldom
--- meet; a slot takes 64 updates, a group 64, so that no row grows a long chain of versions.
+-- The shape of the counter tree: which slot a task counts in, which group a slot counts in. A slot
+-- takes 64 updates, a group 64, so that no row grows a long chain of versions. Neighbouring tasks
+-- count in different slots, since who meets another in a slot waits for its commit: the first 4,096
+-- in 64 slots, the next 16,384 in 256, every further 65,536 in 1,024. (Fewer at first, so that the
+-- slots of a small stage hold several tasks each.) Slots are numbered from 0 without gaps;
+-- seal_stage lays them out.
 -- No set clause: it would keep them from being inlined, and they name nothing but operators, which
 -- the caller's pinned path finds in pg_catalog.
 create or replace function stagebus.slot_of(p_task_index integer) returns integer
@@ -9,7 +12,11 @@ immutable
 strict
 parallel safe
 as $$
-    select ((p_task_index - 1) / 4096) * 64 + (p_task_index - 1) % 64;
+    select case
+        when p_task_index <= 4096 then (p_task_index - 1) % 64
+        when p_task_index <= 20480 then 64 + (p_task_index - 4097) % 256
+        else 320 + (p_task_index - 20481) / 65536 * 1024 + (p_task_index - 20481) % 1024
+    end;
 $$;
 comment on function stagebus.slot_of(integer) is 'The slot that counts the task.';
 

@@ -13,6 +13,7 @@ declare
     v_stage stagebus_data.stages := stagebus.lock_filling_stage(p_job_id, p_stage);
     v_type  stagebus_data.task_types;
     v_size  integer;
+    v_slots integer := 0;
 begin
     select t.* into v_type from task_types as t where t.task_type = v_stage.task_type;
     -- A by_stage stage is one batch, cut only as far as several connections need it.
@@ -33,24 +34,33 @@ begin
         ) as cut
         order by cut.first_index;
 
-        -- The slots of the last, unfinished block of 4,096 tasks hold what is left of it.
+        -- As slot_of has it: the tasks up to `before` count in the slots below `first_slot`, the
+        -- next, `tasks` of them at most, in blocks of 64 * lanes tasks and `lanes` slots. The last
+        -- block of a stage holds what is left of it, in as many slots as it needs.
         insert into counter_slots (job_id, stage, slot_no, open_tasks)
-        select p_job_id, p_stage, block * 64 + lane, (in_block - lane + 63) / 64
-        from generate_series(0, (v_stage.task_count - 1) / 4096) as block
-        cross join lateral (
-            select least(4096, v_stage.task_count - block * 4096) as in_block) as size
-        cross join generate_series(0, 63) as lane
-        where lane < in_block;
+        select p_job_id, p_stage, part.first_slot + nth,
+            (least(64 * part.lanes, part.tasks - nth / part.lanes * part.lanes * 64)
+                - nth % part.lanes + part.lanes - 1) / part.lanes
+        from (
+            select tier.first_slot, tier.lanes,
+                least(v_stage.task_count - tier.before, tier.tasks) as tasks
+            from (values (0, 0, 64, 4096), (4096, 64, 256, 16384), (20480, 320, 1024, 999999999))
+                as tier (before, first_slot, lanes, tasks)
+            where v_stage.task_count > tier.before
+        ) as part
+        cross join lateral generate_series(0, part.tasks / (part.lanes * 64) * part.lanes
+            + least(part.tasks % (part.lanes * 64), part.lanes) - 1) as nth;
+        get diagnostics v_slots = row_count;
 
         insert into counter_groups (job_id, stage, group_no, open_slots)
-        select p_job_id, p_stage, block, least(64, v_stage.task_count - block * 4096)
-        from generate_series(0, (v_stage.task_count - 1) / 4096) as block;
+        select p_job_id, p_stage, group_no, least(64, v_slots - group_no * 64)
+        from generate_series(0, (v_slots - 1) / 64) as group_no;
     end if;
 
     update stages as s set
         state = 'open',
         batch_count = (s.task_count + v_size - 1) / v_size,
-        open_groups = (s.task_count + 4095) / 4096,
+        open_groups = (v_slots + 63) / 64,
         sealed_at = v_now,
         deadline = coalesce(s.deadline, v_now + nullif(v_type.stage_timeout, interval '0'))
     where s.job_id = p_job_id and s.stage = p_stage and s.state = 'filling';

@@ -9,9 +9,11 @@ security definer
 set search_path = stagebus_data, stagebus, pg_temp
 as $$
 declare
-    v_job_ids uuid[];
-    v_stages  integer[];
-    v_indexes integer[];
+    v_verdicts text[];
+    v_ordinals bigint[];
+    v_job_ids  uuid[];
+    v_stages   integer[];
+    v_indexes  integer[];
 begin
     perform stagebus.require_read_committed('complete_tasks');
     if results is not null
@@ -24,14 +26,44 @@ begin
     end if;
     perform stagebus.check_results(p_task_ids, results);
 
-    perform stagebus.lock_tasks(p_task_ids);
+    -- What the tasks are once they are locked, in key order, decides the verdicts.
+    with locked as materialized (
+        select i.ordinal, t.job_id, t.stage, t.task_index, t.state, t.token
+        from stagebus.parse_task_ids(p_task_ids) as i
+        join tasks as t on t.job_id = i.job_id and t.stage = i.stage
+            and t.task_index = i.task_index
+        order by t.job_id, t.stage, t.task_index
+        for no key update of t
+    ),
+    judged as (
+        select a.ordinal, l.job_id, l.stage, l.task_index,
+            case
+                when l.job_id is null then 'ghost'
+                when l.state in ('processing', 'completed') and l.token = p_token then 'completed'
+                when l.state in ('completed', 'failed') then 'done'
+                when l.state = 'cancelled' then 'cancelled'
+                when l.state = 'processing' then 'taken'
+                else 'stale'
+            end as verdict,
+            l.state = 'processing' and l.token = p_token as ends
+        from unnest(p_task_ids) with ordinality as a (task_id, ordinal)
+        left join locked as l on l.ordinal = a.ordinal
+    )
+    select
+        array_agg(j.verdict order by j.ordinal),
+        array_agg(j.job_id order by j.ordinal) filter (where j.ends),
+        array_agg(j.stage order by j.ordinal) filter (where j.ends),
+        array_agg(j.task_index order by j.ordinal) filter (where j.ends),
+        array_agg(j.ordinal order by j.ordinal) filter (where j.ends)
+    into v_verdicts, v_job_ids, v_stages, v_indexes, v_ordinals
+    from judged as j;
 
     with done as (
-        select distinct on (i.job_id, i.stage, i.task_index)
-            i.job_id, i.stage, i.task_index, results[i.ordinal] as result
-        from stagebus.parse_task_ids(p_task_ids) as i
-        where i.job_id is not null
-        order by i.job_id, i.stage, i.task_index, i.ordinal
+        select distinct on (d.job_id, d.stage, d.task_index)
+            d.job_id, d.stage, d.task_index, results[d.ordinal] as result
+        from unnest(v_job_ids, v_stages, v_indexes, v_ordinals)
+            as d (job_id, stage, task_index, ordinal)
+        order by d.job_id, d.stage, d.task_index, d.ordinal
     ),
     completed as (
         update tasks as t set state = 'completed', result = d.result
@@ -51,19 +83,8 @@ begin
     perform stagebus.count_ended_tasks(v_job_ids, v_stages, v_indexes, 'completed');
 
     return query
-    select i.task_id,
-        case
-            when t.job_id is null then 'ghost'
-            when t.state = 'completed' and t.token = p_token then 'completed'
-            when t.state = 'completed' or t.state = 'failed' then 'done'
-            when t.state = 'cancelled' then 'cancelled'
-            when t.state = 'processing' then 'taken'
-            else 'stale'
-        end
-    from stagebus.parse_task_ids(p_task_ids) as i
-    left join tasks as t on t.job_id = i.job_id and t.stage = i.stage
-        and t.task_index = i.task_index
-    order by i.ordinal;
+    select a.task_id, v_verdicts[a.ordinal]
+    from unnest(p_task_ids) with ordinality as a (task_id, ordinal);
 end;
 $$;
 comment on function stagebus.complete_tasks(text[], uuid, jsonb[]) is

@@ -11,30 +11,61 @@ language plpgsql
 set search_path = stagebus_data, stagebus, pg_temp
 as $$
 declare
-    v_part   record;
-    v_slot   stagebus_data.counter_slots;
-    v_group  stagebus_data.counter_groups;
-    v_stage  stagebus_data.stages;
-    v_slots  stagebus_data.counter_slots[] := array[]::stagebus_data.counter_slots[];
-    v_groups stagebus_data.counter_groups[] := array[]::stagebus_data.counter_groups[];
+    v_part    record;
+    v_slot_no integer;
+    v_tasks   integer[];
+    v_counted integer;
+    v_group   stagebus_data.counter_groups;
+    v_stage   stagebus_data.stages;
+    v_slots   stagebus_data.counter_slots[] := array[]::stagebus_data.counter_slots[];
+    v_groups  stagebus_data.counter_groups[] := array[]::stagebus_data.counter_groups[];
 begin
-    -- One by one along the key: a join would read all counters of a large stage.
     for v_part in
-        select e.job_id, e.stage, stagebus.slot_of(e.task_index) as slot_no,
-            count(*)::integer as tasks
-        from unnest(p_job_ids, p_stages, p_task_indexes) as e (job_id, stage, task_index)
+        select e.job_id, e.stage, stagebus.group_of(e.slot_no) as group_no,
+            array_agg(e.slot_no) as slot_nos
+        from (
+            select t.job_id, t.stage, stagebus.slot_of(t.task_index) as slot_no
+            from unnest(p_job_ids, p_stages, p_task_indexes) as t (job_id, stage, task_index)
+        ) as e
         group by 1, 2, 3
         order by 1, 2, 3
     loop
-        update counter_slots as s set
-            open_tasks = s.open_tasks - v_part.tasks,
-            completed = s.completed + case p_state when 'completed' then v_part.tasks else 0 end,
-            failed = s.failed + case p_state when 'failed' then v_part.tasks else 0 end,
-            cancelled = s.cancelled + case p_state when 'cancelled' then v_part.tasks else 0 end
-        where s.job_id = v_part.job_id and s.stage = v_part.stage and s.slot_no = v_part.slot_no
-        returning s.* into strict v_slot;
-        if v_slot.open_tasks = 0 then
-            v_slots := v_slots || v_slot;
+        v_tasks := array_fill(0, array[64]);
+        foreach v_slot_no in array v_part.slot_nos loop
+            v_tasks[v_slot_no % 64 + 1] := v_tasks[v_slot_no % 64 + 1] + 1;
+        end loop;
+        -- Neither is a join, which could read all counters of a large stage.
+        perform
+        from counter_slots as s
+        where s.job_id = v_part.job_id and s.stage = v_part.stage
+            and s.slot_no = any (v_part.slot_nos)
+        order by s.slot_no
+        for no key update;
+        with counted as (
+            update counter_slots as s set
+                open_tasks = s.open_tasks - v_tasks[s.slot_no % 64 + 1],
+                completed = s.completed
+                    + case p_state when 'completed' then v_tasks[s.slot_no % 64 + 1] else 0 end,
+                failed = s.failed
+                    + case p_state when 'failed' then v_tasks[s.slot_no % 64 + 1] else 0 end,
+                cancelled = s.cancelled
+                    + case p_state when 'cancelled' then v_tasks[s.slot_no % 64 + 1] else 0 end
+            where s.job_id = v_part.job_id and s.stage = v_part.stage
+                and s.slot_no = any (v_part.slot_nos)
+                and s.open_tasks >= v_tasks[s.slot_no % 64 + 1]
+            returning s.*
+        )
+        select sum(v_tasks[c.slot_no % 64 + 1])::integer,
+            v_slots || coalesce(array_agg(c::counter_slots) filter (where c.open_tasks = 0), '{}')
+        into v_counted, v_slots
+        from counted as c;
+        if v_counted is distinct from cardinality(v_part.slot_nos) then
+            perform stagebus.raise_error(
+                'SB124', format('the counters of stage %s of job %s are wrong',
+                    v_part.stage, v_part.job_id),
+                format('Group %s is to count %s tasks that it does not have.', v_part.group_no,
+                    cardinality(v_part.slot_nos) - coalesce(v_counted, 0)),
+                'This is a defect of stagebus; recount_stage shows what else is wrong.');
         end if;
     end loop;
 
@@ -81,4 +112,5 @@ end;
 $$;
 comment on function stagebus.count_ended_tasks(uuid[], integer[], integer[], text) is
     'Counts tasks that have just ended in p_state; the caller has written that on their rows. '
-    'Ends the stages that have no open task left. Locks slots, groups, stages, jobs.';
+    'Ends the stages that have no open task left. Locks slots, groups, stages, jobs. Raises SB124, '
+    'never seen, rather than count below zero.';

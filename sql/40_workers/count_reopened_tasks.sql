@@ -27,6 +27,7 @@ begin
             failed = s.failed - case p_state when 'failed' then v_part.tasks else 0 end,
             cancelled = s.cancelled - case p_state when 'cancelled' then v_part.tasks else 0 end
         where s.job_id = p_job_id and s.stage = p_stage and s.slot_no = v_part.slot_no
+            and v_part.tasks <= case p_state when 'failed' then s.failed else s.cancelled end
         returning s.* into strict v_slot;
         if v_slot.open_tasks = v_part.tasks then
             -- What its group knows of it is from before.

@@ -62,7 +62,8 @@ begin
                 else 'the stage reopens' || coalesce((
                     select format(', and its job, which is %s, runs again', j.state)
                     from jobs as j
-                    where j.job_id = p_job_id and j.ended_at is not null), '') end)::stagebus.order_report;
+                    where j.job_id = p_job_id and j.ended_at is not null), '') end
+        )::stagebus.order_report;
     end if;
     v_order_id := stagebus.begin_order(
         'retry_tasks', p_job_id, p_stage, null,

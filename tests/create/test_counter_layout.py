@@ -7,11 +7,12 @@ from collections import Counter
 import pytest
 
 from tests.client import Client
+from tests.counter_tree import slot_of
 
 COUNTS = [
-    *(1, 2, 15, 16, 17, 31, 32, 33),
-    *(1023, 1024, 1025, 1039, 1040, 1041, 2048, 2049),
-    *(4095, 4096, 4097, 4112, 5121, 8191, 8192, 8193, 12345, 20000),
+    *(1, 2, 63, 64, 65, 127, 128, 129),
+    *(4032, 4095, 4096, 4097, 4098, 4352, 4353),
+    *(20479, 20480, 20481, 21504, 21505, 86015, 86016, 86017, 90000),
 ]
 
 
@@ -27,7 +28,7 @@ def test_every_task_counts_in_one_slot_and_every_slot_in_one_group(
             client.seal_stage(job_id)
         else:
             client.create_stage_tasks(job_id, task_count=count)
-        slots = Counter(((i - 1) // 4096) * 64 + (i - 1) % 64 for i in range(1, count + 1))
+        slots = Counter(slot_of(i) for i in range(1, count + 1))
         groups = Counter(slot // 64 for slot in slots)
         assert slots == dict(
             client.rows(
@@ -45,7 +46,7 @@ def test_every_task_counts_in_one_slot_and_every_slot_in_one_group(
 
 
 def test_no_row_of_the_tree_takes_more_than_64_updates(client: Client) -> None:
-    for count in (1024, 20_000):
+    for count in (1024, 20_480, 90_000):
         job_id = client.create_job()
         client.create_stage_tasks(job_id, task_count=count)
         assert client.value(
@@ -59,7 +60,7 @@ def test_no_row_of_the_tree_takes_more_than_64_updates(client: Client) -> None:
 
 
 def test_the_functions_that_place_a_task_agree_with_the_layout(client: Client) -> None:
-    client.create_stage_tasks(client.create_job(), task_count=9_000)
+    client.create_stage_tasks(client.create_job(), task_count=90_000)
     assert client.rows(
         "select stagebus.slot_of(task_index), count(*)::integer from stagebus_data.tasks"
         " group by 1 order by 1"

@@ -128,8 +128,7 @@ CREATE TABLE stagebus_data.counter_slots (
     open_tasks integer NOT NULL,
     completed integer DEFAULT 0 NOT NULL,
     failed integer DEFAULT 0 NOT NULL,
-    cancelled integer DEFAULT 0 NOT NULL,
-    CONSTRAINT slot_counts_are_not_negative CHECK ((LEAST(open_tasks, completed, failed, cancelled) >= 0))
+    cancelled integer DEFAULT 0 NOT NULL
 )
 WITH (fillfactor='50');
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from tests.client import Client
+from tests.sql_style import INLINED
 
 EVERYONE = {"producer", "bridge", "worker", "operator", "monitor"}
 PRODUCER = {"producer"}
@@ -140,7 +141,7 @@ def test_everything_belongs_to_the_owner(client: Client) -> None:
     assert others == []
 
 
-def test_every_search_path_is_pinned_but_of_a_callers_query_and_of_arithmetic(
+def test_every_search_path_is_pinned_but_of_a_callers_query_and_of_what_is_inlined(
     client: Client,
 ) -> None:
     paths = dict(
@@ -149,8 +150,7 @@ def test_every_search_path_is_pinned_but_of_a_callers_query_and_of_arithmetic(
             " where p.pronamespace = 'stagebus'::regnamespace"
         )
     )
-    inlined = {"slot_of", "group_of"}
-    for name in ("create_stage_tasks_from_query", *inlined):
+    for name in ("create_stage_tasks_from_query", *INLINED):
         assert paths.pop(name) is None
     assert set(paths.values()) == {"search_path=stagebus_data, stagebus, pg_temp"}
 

@@ -10,6 +10,7 @@ from uuid import UUID, uuid4
 import pytest
 
 from tests.client import Client, Listener, Message, PublishedStage
+from tests.counter_tree import slot_of
 
 TOKEN = UUID(int=1)
 
@@ -31,7 +32,7 @@ def assert_counters_equal_rows(client: Client, job_id: UUID) -> None:
     slots: dict[int, Counter[str]] = {}
     for index, state in ended.items():
         kind = state if state in ("completed", "failed") else "open"
-        slots.setdefault((index - 1) // 4096 * 64 + (index - 1) % 64, Counter())[kind] += 1
+        slots.setdefault(slot_of(index), Counter())[kind] += 1
     for slot in client.rows("select * from stagebus_data.counter_slots where job_id = %s", job_id):
         real = slots[slot.slot_no]
         assert (slot.open_tasks, slot.completed, slot.failed) == (
