@@ -1,6 +1,6 @@
 """What do the counters cost a completion, and what does completing a hundred at once save?
 
-Sixteen sessions complete the tasks of one stage, each task in a transaction of its own. They take
+Sixteen clients complete the tasks of one stage, each call a transaction of its own. They take
 neighbouring tasks at random, as workers do, so that they meet in the counters.
 
     counted     complete_task as it is
@@ -8,11 +8,11 @@ neighbouring tasks at random, as workers do, so that they meet in the counters.
     hundreds    complete_tasks of 100
     held        counted, while another session keeps a repeatable read transaction open
 
-A round is one of each, on a new stage each; ratios are taken within the round. The loops run in
-the server, as procedures that commit after each call: no driver takes part, so that nothing hides
-what the functions cost.
+The first two take turns on one stage (counted, uncounted, uncounted, counted), the others have one
+each; ratios are taken within such a round. The clients are those of pgbench, with prepared
+statements, on the same two cores: the lightest there are.
 
-    python -m benchmarks.complete [--seconds 8] [--rounds 5]
+    python -m benchmarks.complete [--seconds 2] [--rounds 7]
     python -m benchmarks.complete --offered 1000 --minutes 10     # held, at a rate: make bench-held
 """
 
@@ -22,9 +22,9 @@ import json
 import platform
 import re
 import statistics
-import time
+import subprocess
+import tempfile
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from uuid import UUID
@@ -33,47 +33,31 @@ import click
 import psycopg
 from psycopg.rows import TupleRow
 
-from bridge.local.postgres import temporary_postgres
+from bridge.local.postgres import DEFAULT_VERSION, server_binaries, temporary_postgres
 from bridge.migrate import migrate
 
-SESSIONS = 16
+CLIENTS = 16
 TOKEN = UUID(int=1)
 
 SCAFFOLD = """
 create schema bench;
-create table bench.work (session integer, nth integer, task_ids text[], primary key (session, nth));
-
-create procedure bench.complete(p_session integer, p_until timestamptz, p_pause interval)
-language plpgsql as $$
-declare
-    v_token constant uuid := '00000000-0000-0000-0000-000000000001';
-    v_next  timestamptz := clock_timestamp();
-    v_nth   integer := 0;
-    v_ids   text[];
-begin
-    loop
-        v_nth := v_nth + 1;
-        select w.task_ids into v_ids
-        from bench.work as w where w.session = p_session and w.nth = v_nth;
-        exit when not found or clock_timestamp() >= p_until;
-        if cardinality(v_ids) = 1 then
-            perform stagebus.complete_task(v_ids[1], v_token);
-        else
-            perform from stagebus.complete_tasks(v_ids, v_token);
-        end if;
-        commit;
-        if p_pause is not null then
-            v_next := v_next + p_pause;
-            perform pg_sleep(greatest(0, extract(epoch from v_next - clock_timestamp())));
-        end if;
-    end loop;
-end;
-$$;
+create table bench.work (client integer, nth integer, task_ids text[], primary key (client, nth));
 """
 
-#: The function without its counter: where it counts, it says that it has.
+#: What each client does, again and again.
+SINGLE = """
+\\set nth :nth + 1
+select stagebus.complete_task(
+    (select task_ids[1] from bench.work where client = :client_id and nth = :nth), '{token}');
+"""
+HUNDRED = """
+\\set nth :nth + 1
+select count(*) from stagebus.complete_tasks(
+    (select task_ids from bench.work where client = :client_id and nth = :nth), '{token}');
+"""
+
+#: The part of the function that counts; uncounted is the function without it.
 COUNTS = r"update counter_slots .*?if not found.*?end if;"
-DOES_NOT_COUNT = ""
 
 Connection = psycopg.Connection[TupleRow]
 
@@ -99,14 +83,14 @@ def stage_in_work(connection: Connection, tasks: int, at_once: int) -> None:
             "update stagebus_data.tasks set state = 'processing', token = %s", (TOKEN,)
         )
         connection.execute(
-            "insert into bench.work select session, (nth - 1) / %(at_once)s + 1,"
+            "insert into bench.work select client, (nth - 1) / %(at_once)s + 1,"
             "  array_agg(task_id order by nth) from ("
-            "  select session, task_id, row_number() over (partition by session order by i) as nth"
+            "  select client, task_id, row_number() over (partition by client order by i) as nth"
             "  from ("
             "   select stagebus.task_id(job_id, stage, task_index) as task_id, task_index as i,"
-            "    floor(random() * %(sessions)s)::integer as session from stagebus_data.tasks"
+            "    floor(random() * %(clients)s)::integer as client from stagebus_data.tasks"
             "  ) as dealt) as numbered group by 1, 2",
-            {"at_once": at_once, "sessions": SESSIONS},
+            {"at_once": at_once, "clients": CLIENTS},
         )
     connection.execute("vacuum (analyze) stagebus_data.tasks, stagebus_data.running_attempts")
     connection.execute("analyze bench.work")
@@ -120,21 +104,26 @@ def completed(connection: Connection) -> int:
     return int(count)
 
 
-def complete(connection: Connection, url: str, seconds: float, pause: float | None) -> float:
-    """Completions per second of all sessions together."""
-
-    def session(number: int) -> None:
-        with psycopg.connect(url, autocommit=True) as own:
-            own.execute(
-                "call bench.complete(%s, clock_timestamp() + make_interval(secs => %s),"
-                " make_interval(secs => %s))",
-                (number, seconds, pause),
-            )
-
-    started = time.perf_counter()
-    with ThreadPoolExecutor(SESSIONS) as sessions:
-        list(sessions.map(session, range(SESSIONS)))
-    return completed(connection) / (time.perf_counter() - started)
+def complete(
+    connection: Connection,
+    url: str,
+    script: str,
+    seconds: float,
+    *,
+    after: int = 0,
+    offered: float | None = None,
+) -> float:
+    """Completions per second of all clients together, of the work after the nth of each."""
+    before = completed(connection)
+    with tempfile.NamedTemporaryFile("w", suffix=".sql") as file:
+        file.write(script.format(token=TOKEN))
+        file.flush()
+        command = [str(server_binaries() / "pgbench"), "--no-vacuum", "--protocol=prepared"]
+        command += [f"--client={CLIENTS}", "--jobs=2", f"--time={seconds:.0f}"]
+        command += [f"--define=nth={after}", f"--file={file.name}"]
+        command += [*([f"--rate={offered:.0f}"] if offered else []), url]
+        subprocess.run(command, check=True, capture_output=True)
+    return (completed(connection) - before) / round(seconds)
 
 
 @contextmanager
@@ -147,25 +136,25 @@ def held(url: str) -> Iterator[None]:
 
 
 def one_round(connection: Connection, url: str, tasks: int, seconds: float) -> dict[str, float]:
-    rates = {}
     ((counted,),) = connection.execute(
         "select pg_get_functiondef('stagebus.complete_task(text, uuid, jsonb)'::regprocedure)"
     ).fetchall()
-    uncounted, replaced = re.subn(COUNTS, DOES_NOT_COUNT, counted, flags=re.DOTALL)
+    uncounted, replaced = re.subn(COUNTS, "", counted, flags=re.DOTALL)
     assert replaced == 1, "complete_task counts in another way now"
-    stage_in_work(connection, tasks, 1)
-    rates["counted"] = complete(connection, url, seconds, None)
-    connection.execute(uncounted)
-    try:
-        stage_in_work(connection, tasks, 1)
-        rates["uncounted"] = complete(connection, url, seconds, None)
-    finally:
-        connection.execute(counted)
-    stage_in_work(connection, tasks * 10, 100)
-    rates["hundreds"] = complete(connection, url, seconds, None)
+    functions = {"counted": counted, "uncounted": uncounted}
+    turns = ["counted", "uncounted", "uncounted", "counted"]
+    rates = dict.fromkeys(functions, 0.0)
+    stage_in_work(connection, tasks * len(turns), 1)
+    for nth, name in enumerate(turns):
+        connection.execute(functions[name])
+        connection.execute("checkpoint")
+        after = nth * tasks // CLIENTS
+        rates[name] += complete(connection, url, SINGLE, seconds, after=after) / 2
+    stage_in_work(connection, tasks * 8, 100)
+    rates["hundreds"] = complete(connection, url, HUNDRED, seconds)
     stage_in_work(connection, tasks, 1)
     with held(url):
-        rates["held"] = complete(connection, url, seconds, None)
+        rates["held"] = complete(connection, url, SINGLE, seconds)
     return rates
 
 
@@ -178,30 +167,33 @@ def ratios(rounds: Sequence[dict[str, float]], above: str, below: str) -> dict[s
 
 
 @click.command()
-@click.option("--tasks", default=200_000, show_default=True, help="Of a stage, at least.")
-@click.option("--seconds", default=8.0, show_default=True, help="How long each is measured.")
-@click.option("--rounds", default=5, show_default=True)
+@click.option("--tasks", default=64_000, show_default=True, help="For each turn.")
+@click.option("--seconds", default=2.0, show_default=True, help="How long each is measured.")
+@click.option("--rounds", default=7, show_default=True)
 @click.option("--offered", type=float, help="Completions per second, held; else as fast as can be.")
 @click.option("--minutes", default=10.0, show_default=True, help="How long they are offered.")
-@click.option("--postgres", "version", type=int, default=18, show_default=True)
 def main(
-    tasks: int, seconds: float, rounds: int, offered: float | None, minutes: float, version: int
+    tasks: int,
+    seconds: float,
+    rounds: int,
+    offered: float | None,
+    minutes: float,
 ) -> None:
     """Measure and print; write build/bench-complete.json or build/bench-held.json."""
-    with temporary_postgres(version, settings={"max_wal_size": "8GB"}) as server:
+    with temporary_postgres(settings={"max_wal_size": "8GB"}) as server:
         url = server.url()
         migrate(url)
         with psycopg.connect(url, autocommit=True) as connection:
             connection.execute(SCAFFOLD)
             if offered is None:
-                one_round(connection, url, tasks, seconds / 4)
+                one_round(connection, url, tasks, 1)
                 name = "complete"
                 result = fast(connection, url, tasks, seconds, rounds)
             else:
                 name = "held"
                 result = slow(connection, url, offered, minutes)
     result |= {
-        "postgresql": version,
+        "postgresql": DEFAULT_VERSION,
         "python": platform.python_version(),
         "machine": f"{platform.machine()}, {platform.system()}",
     }
@@ -222,20 +214,20 @@ def fast(
     result["completion_ratio_to_uncounted"] = ratios(measured, "counted", "uncounted")
     result["complete_tasks_ratio_to_single"] = ratios(measured, "hundreds", "counted")
     result["held_ratio_to_free"] = ratios(measured, "held", "counted")
-    return result | {"seconds": seconds, "rounds": rounds, "sessions": SESSIONS}
+    return result | {"seconds": seconds, "rounds": rounds, "clients": CLIENTS}
 
 
 def slow(connection: Connection, url: str, offered: float, minutes: float) -> dict[str, object]:
     seconds = minutes * 60
     stage_in_work(connection, round(offered * seconds * 1.1), 1)
     with held(url):
-        rate = complete(connection, url, seconds, SESSIONS / offered)
+        rate = complete(connection, url, SINGLE, seconds, offered=offered)
     return {
         "held_completions_per_s": round(rate, 1),
         "held_part_of_offered": round(rate / offered, 4),
         "offered_per_s": offered,
         "minutes": minutes,
-        "sessions": SESSIONS,
+        "clients": CLIENTS,
     }
 
 

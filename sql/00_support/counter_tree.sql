@@ -4,12 +4,11 @@
 -- in 64 slots, the next 16,384 in 256, every further 65,536 in 1,024. (Fewer at first, so that the
 -- slots of a small stage hold several tasks each.) Slots are numbered from 0 without gaps;
 -- seal_stage lays them out.
--- No set clause: it would keep them from being inlined, and they name nothing but operators, which
--- the caller's pinned path finds in pg_catalog.
+-- No set clause, and slot_of not strict: it would keep them from being inlined. They name nothing
+-- but operators, which the caller's pinned path finds in pg_catalog.
 create or replace function stagebus.slot_of(p_task_index integer) returns integer
 language sql
 immutable
-strict
 parallel safe
 as $$
     select case

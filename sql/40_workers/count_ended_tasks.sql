@@ -20,19 +20,21 @@ declare
     v_slots   stagebus_data.counter_slots[] := array[]::stagebus_data.counter_slots[];
     v_groups  stagebus_data.counter_groups[] := array[]::stagebus_data.counter_groups[];
 begin
+    -- A stage in one go, or of a very large one 16,384 slots: a million tasks.
     for v_part in
-        select e.job_id, e.stage, stagebus.group_of(e.slot_no) as group_no,
+        select e.job_id, e.stage, min(e.slot_no) as first_slot, max(e.slot_no) as last_slot,
             array_agg(e.slot_no) as slot_nos
         from (
             select t.job_id, t.stage, stagebus.slot_of(t.task_index) as slot_no
             from unnest(p_job_ids, p_stages, p_task_indexes) as t (job_id, stage, task_index)
         ) as e
-        group by 1, 2, 3
-        order by 1, 2, 3
+        group by e.job_id, e.stage, e.slot_no / 16384
+        order by e.job_id, e.stage, e.slot_no / 16384
     loop
-        v_tasks := array_fill(0, array[64]);
+        v_tasks := array_fill(
+            0, array[v_part.last_slot - v_part.first_slot + 1], array[v_part.first_slot]);
         foreach v_slot_no in array v_part.slot_nos loop
-            v_tasks[v_slot_no % 64 + 1] := v_tasks[v_slot_no % 64 + 1] + 1;
+            v_tasks[v_slot_no] := v_tasks[v_slot_no] + 1;
         end loop;
         -- Neither is a join, which could read all counters of a large stage.
         perform
@@ -43,19 +45,19 @@ begin
         for no key update;
         with counted as (
             update counter_slots as s set
-                open_tasks = s.open_tasks - v_tasks[s.slot_no % 64 + 1],
+                open_tasks = s.open_tasks - v_tasks[s.slot_no],
                 completed = s.completed
-                    + case p_state when 'completed' then v_tasks[s.slot_no % 64 + 1] else 0 end,
+                    + case p_state when 'completed' then v_tasks[s.slot_no] else 0 end,
                 failed = s.failed
-                    + case p_state when 'failed' then v_tasks[s.slot_no % 64 + 1] else 0 end,
+                    + case p_state when 'failed' then v_tasks[s.slot_no] else 0 end,
                 cancelled = s.cancelled
-                    + case p_state when 'cancelled' then v_tasks[s.slot_no % 64 + 1] else 0 end
+                    + case p_state when 'cancelled' then v_tasks[s.slot_no] else 0 end
             where s.job_id = v_part.job_id and s.stage = v_part.stage
                 and s.slot_no = any (v_part.slot_nos)
-                and s.open_tasks >= v_tasks[s.slot_no % 64 + 1]
+                and s.open_tasks >= v_tasks[s.slot_no]
             returning s.*
         )
-        select sum(v_tasks[c.slot_no % 64 + 1])::integer,
+        select sum(v_tasks[c.slot_no])::integer,
             v_slots || coalesce(array_agg(c::counter_slots) filter (where c.open_tasks = 0), '{}')
         into v_counted, v_slots
         from counted as c;
@@ -63,7 +65,8 @@ begin
             perform stagebus.raise_error(
                 'SB124', format('the counters of stage %s of job %s are wrong',
                     v_part.stage, v_part.job_id),
-                format('Group %s is to count %s tasks that it does not have.', v_part.group_no,
+                format('Its slots %s to %s are to count %s tasks that they do not have.',
+                    v_part.first_slot, v_part.last_slot,
                     cardinality(v_part.slot_nos) - coalesce(v_counted, 0)),
                 'This is a defect of stagebus; recount_stage shows what else is wrong.');
         end if;
