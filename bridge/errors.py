@@ -22,12 +22,14 @@ class IncompatibleDatabase(StagebusError):
 
 
 class CallRefused(StagebusError):
-    """The database refused a call with an error of its own: docs/errors.md lists the codes."""
+    """The database refused a call with an error of its own; bridge.client.refusals has one for
+    each code."""
 
-    def __init__(self, code: str, message: str, detail: str, hint: str) -> None:
+    code: str
+    """The SQLSTATE, SB101 and on."""
+
+    def __init__(self, message: str, detail: str, hint: str) -> None:
         super().__init__(f"{message}. {detail} {hint}")
-        self.code = code
-        """The SQLSTATE, SB101 and on."""
         self.message = message
         """What happened."""
         self.detail = detail

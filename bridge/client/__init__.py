@@ -5,10 +5,11 @@
     job_id = await call_async(connection, create_job("tiles"))
 
 Each function makes a `Call`: its SQL, its arguments, and what becomes of its rows. `call` and
-`call_async` run it over a psycopg connection of the caller's, in the caller's transaction, and
-raise CallRefused for an error of stagebus. One task or a million go through the same call.
-Parameters and results are JSON whose numbers keep their value (exact_json). What each function
-does, locks and raises is said by its comment in SQL: `\\df+ stagebus.*` in psql.
+`call_async` run it over a psycopg connection of the caller's, in the caller's transaction. An error
+of stagebus is raised as its class in `bridge.client.refusals`: `except JobEnded:`. One task or a
+million go through the same call. Parameters and results are JSON whose numbers keep their value
+(exact_json). What each function does, locks and raises is said by its comment in SQL:
+`\\df+ stagebus.*` in psql.
 """
 
 from bridge.client.call import Call, Parameters, call, call_async

@@ -6,11 +6,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, LiteralString, TypeVar
 
-import psycopg
 from psycopg import AsyncConnection, Connection
 from psycopg.rows import tuple_row
 
-from bridge.errors import CallRefused
+from bridge.client.refusals import translated
 from bridge.exact_json import Json, dumps
 
 T = TypeVar("T")
@@ -27,33 +26,17 @@ class Call(Generic[T]):
 
 
 def call(connection: Connection[Any], what: Call[T]) -> T:
-    """Runs it; raises CallRefused, or psycopg's own error for a connection that failed."""
-    try:
-        with connection.cursor(row_factory=tuple_row) as cursor:
-            return what.read(cursor.execute(what.query, what.arguments).fetchall())
-    except psycopg.Error as error:
-        raise _refused(error) from error
+    """Runs it; raises a class of `refusals`, or psycopg's own error where it is none of ours."""
+    with translated(), connection.cursor(row_factory=tuple_row) as cursor:
+        return what.read(cursor.execute(what.query, what.arguments).fetchall())
 
 
 async def call_async(connection: AsyncConnection[Any], what: Call[T]) -> T:
     """As `call`, without blocking."""
-    try:
+    with translated():
         async with connection.cursor(row_factory=tuple_row) as cursor:
             await cursor.execute(what.query, what.arguments)
             return what.read(await cursor.fetchall())
-    except psycopg.Error as error:
-        raise _refused(error) from error
-
-
-def _refused(error: psycopg.Error) -> Exception:
-    if error.sqlstate is None or not error.sqlstate.startswith("SB"):
-        return error
-    return CallRefused(
-        error.sqlstate,
-        error.diag.message_primary or "",
-        error.diag.message_detail or "",
-        error.diag.message_hint or "",
-    )
 
 
 def value(rows: Sequence[Any]) -> Any:

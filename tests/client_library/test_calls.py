@@ -15,6 +15,7 @@ import pytest
 
 import bridge.client as calls
 from bridge.client import Call, call, call_async
+from bridge.client.refusals import BY_CODE, JobNotFound
 from bridge.errors import CallRefused
 from tests.client import Client
 from tests.roles.test_matrix import MAY_EXECUTE
@@ -99,14 +100,19 @@ def test_orders(client: Client, run: Any) -> None:
 
 
 def test_a_refusal_names_its_code_the_rule_and_the_way_out(run: Any) -> None:
-    with pytest.raises(CallRefused) as caught:
+    with pytest.raises(JobNotFound) as caught:
         run(calls.finish_job(UUID(int=0)))
-    refused = caught.value
+    refused: CallRefused = caught.value
     assert refused.code == "SB101"
     assert f"job {UUID(int=0)} does not exist" in refused.message
     assert refused.detail
     assert refused.hint
     assert f"`{refused.code}`" in DOCUMENT.read_text("utf-8")
+
+
+def test_there_is_an_exception_for_each_code_of_the_document() -> None:
+    documented = re.findall(r"^\| `(SB\d{3})` \|", DOCUMENT.read_text("utf-8"), re.MULTILINE)
+    assert sorted(BY_CODE) == documented
 
 
 def test_another_error_of_the_server_stays_what_it_is(run: Any) -> None:
