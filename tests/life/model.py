@@ -145,6 +145,7 @@ class Stage:
     ending: str | None = None
     repair: bool = False
     deadline: datetime | None = None
+    ended_at: datetime | None = None
     tasks: list[Task] = field(default_factory=list)
     keys: set[str] = field(default_factory=set)
 
@@ -282,6 +283,7 @@ class Model:
     def end_stage(self, stage: Stage) -> None:
         job = self.jobs[stage.job_id]
         stage.move(stage.end_state())
+        stage.ended_at = self.now
         if job.cancelling:
             self.end_cancelled_job(job)
         elif not stage.repair:
@@ -317,6 +319,7 @@ class Model:
         if job.cancelling and not job.ended:
             raise Refused("SB120")
         stage.move("open")
+        stage.ended_at = None
         stage.ending = None
         self.forget_deadline(stage)
         if job.went_past(stage.stage):

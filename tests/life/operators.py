@@ -90,6 +90,8 @@ def set_stage(
     job = model.jobs[stage.job_id]
     if stage.ended and (stage.state != "failed" or job.went_past(stage.stage)):
         raise Refused("SB120")
+    if stage.ended and job.state == "cancelled":
+        raise Refused("SB120")
     stage.tolerated = tolerated or stage.tolerated
     stage.deadline = deadline or stage.deadline
     stage.on_failure = on_failure or stage.on_failure
@@ -97,6 +99,8 @@ def set_stage(
     if stage.ended and stage.end_state() != stage.state:
         model.reopen_stage(stage)
         model.end_stage(stage)
+    elif stage.ended and stage.on_failure == "fail_job":
+        model.end_job(job, "failed")
     return order
 
 
@@ -182,13 +186,17 @@ def _undo_cancelling(model: Model, ids: NewId, order: Order) -> None:
     job = model.jobs[order.job_id]
     if order.state == "working":
         stop_order(model, order)
-    again = 0
+    last_again = False
     for stage in job.stages:
-        if order.stage in (None, stage.stage) and stage.state in ("open", "failed", "cancelled"):
+        if (
+            order.stage in (None, stage.stage)
+            and stage.state in ("open", "failed", "cancelled")
+            and (stage.ended_at is None or stage.ended_at >= order.ordered_at)
+        ):
             retry_tasks(model, ids, stage, "cancelled").undoes = order.order_id
-            again += stage.number("cancelled")
-    # Otherwise the job runs again with its first task.
-    if order.action == "cancel_job" and not again:
+            last_again = stage is job.stages[-1] and stage.number("cancelled") > 0
+    # Otherwise the job runs again with the first task of its last stage.
+    if order.action == "cancel_job" and not last_again:
         _reopen_job(job)
 
 
