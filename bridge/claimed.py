@@ -20,6 +20,8 @@ class ClaimedBatch:
 
     def __init__(self, claim: Claim, lease: Lease, database: Database) -> None:
         self.claim = claim
+        self.refused = 0
+        """How many of its tasks the broker has refused, in this claim."""
         self._lease = lease
         self._database = database
 
@@ -71,8 +73,17 @@ class ClaimedBatch:
         )
         return state is not None
 
-    async def release(self, delay: float, reason: str | None) -> bool:
-        """Gives it back unharmed; it is claimable after `delay` seconds."""
+    async def fail_task(self, task_index: int, error: str) -> bool:
+        """The broker does not take this task; all those before it have been accepted."""
         return await self._lease.persistently(
-            lambda: self._database.release_batch(self.claim, delay, reason)
+            lambda: self._database.fail_unsendable_task(self.claim, task_index, error)
+        )
+
+    async def release(self, delay: float, reason: str | None, destination: str | None) -> bool:
+        """Gives it back unharmed; it is claimable after `delay` seconds.
+
+        `destination`: throttled or refused, when that is the reason.
+        """
+        return await self._lease.persistently(
+            lambda: self._database.release_batch(self.claim, delay, reason, destination)
         )

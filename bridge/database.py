@@ -115,11 +115,23 @@ class Database:
         )
         return None if value is None else str(value)
 
-    async def release_batch(self, claim: Claim, delay: float, reason: str | None) -> bool:
-        """True when the batch waits again; False when it is no longer this claim's."""
+    async def fail_unsendable_task(self, claim: Claim, task_index: int, error: str) -> bool:
+        """True when the task has failed; False when the batch is no longer this claim's."""
         return await self._flag(
-            "select stagebus.release_batch(%s, %s, %s, %s, %s)",
-            (*_key(claim), timedelta(seconds=delay), reason),
+            "select stagebus.fail_unsendable_task(%s, %s, %s, %s, %s)",
+            (*_key(claim), task_index, error),
+        )
+
+    async def release_batch(
+        self, claim: Claim, delay: float, reason: str | None, destination: str | None
+    ) -> bool:
+        """True when the batch waits again; False when it is no longer this claim's.
+
+        `destination`: throttled or refused, when that is the reason.
+        """
+        return await self._flag(
+            "select stagebus.release_batch(%s, %s, %s, %s, %s, %s)",
+            (*_key(claim), timedelta(seconds=delay), reason, destination),
         )
 
     async def extend_lease(self, claim: Claim, lease: float) -> bool:

@@ -6,7 +6,6 @@ import asyncio
 import time
 from contextlib import aclosing
 from enum import Enum
-from typing import NamedTuple
 
 from bridge.batch import Claim
 from bridge.claimed import ClaimedBatch
@@ -20,14 +19,12 @@ from bridge.settings import Settings
 
 log = EventLog("stagebus.lane")
 
-#: Seconds for which a throttled batch waits: what the service asks for (error 50009).
-THROTTLE_DELAY = 2.0
-
 #: Seconds for which a batch waits whose broker could not be reached.
 UNREACHABLE_DELAY = 1.0
 
-#: Seconds for which a batch waits whose entity the broker does not serve: somebody must act first.
-NO_ENTITY_DELAY = 10.0
+#: Tasks of a batch that the broker may refuse for their content. With one more it is not the task
+#: that is to blame, and the batch waits for an operator.
+MOST_REFUSED = 3
 
 
 class Result(Enum):
@@ -36,7 +33,7 @@ class Result(Enum):
     QUEUED = "queued"
     """All of it is on the broker."""
     RELEASED = "released"
-    """Given back without blame: the bridge drains, or the broker throttles or lacks the entity."""
+    """Given back without blame: the bridge drains, or the broker throttles or refuses."""
     UNREACHABLE = "unreachable"
     """Given back without blame: the broker cannot be reached."""
     FAILED = "failed"
@@ -45,25 +42,12 @@ class Result(Enum):
     """No longer ours, or the database is away: whoever reclaims it goes on with it."""
 
 
-class Refusal(NamedTuple):
-    """The broker has just refused an entity's link or send; until then it is not asked again."""
-
-    until: float
-    """On time.monotonic()."""
-    reason: str
-
-
-#: By kind and name of the entity; the lanes of a bridge share one.
-Refusals = dict[tuple[str, str], Refusal]
-
-
 class Lane:
     """A connection to the database, one to the broker, and the batch that is on its way."""
 
-    def __init__(self, settings: Settings, stopping: asyncio.Event, refusals: Refusals) -> None:
+    def __init__(self, settings: Settings, stopping: asyncio.Event) -> None:
         self._settings = settings
         self._stopping = stopping
-        self._refusals = refusals
         self._database = Database(settings.database_url, "lane")
         self._publisher = Publisher(settings)
 
@@ -84,10 +68,8 @@ class Lane:
             result = await self._publish(batch)
         except EntityUnavailable as error:
             reason = str(error)
-            until = time.monotonic() + NO_ENTITY_DELAY
-            self._refusals[claim.entity_kind, claim.entity] = Refusal(until, reason)
-            log.warning("entity.unavailable", entity=claim.entity, error=reason)
-            result = await _release(batch, Result.RELEASED, NO_ENTITY_DELAY, reason)
+            log.warning("destination.refused", entity=claim.entity, error=reason)
+            result = await _release(batch, Result.RELEASED, reason=reason, destination="refused")
         except BrokerUnavailable as error:
             reason = str(error)
             log.warning("broker.unavailable", entity=claim.entity, error=reason)
@@ -108,10 +90,6 @@ class Lane:
         claim = batch.claim
         if self._stopping.is_set():
             return await _release(batch, Result.RELEASED)
-        refusal = self._refusals.get((claim.entity_kind, claim.entity))
-        if refusal is not None and (delay := refusal.until - time.monotonic()) > 0:
-            # Its other batches must not spend the time in which those of others could go out.
-            return await _release(batch, Result.RELEASED, delay, refusal.reason)
         send = await self._new_send(claim)
         async with aclosing(batch.messages()) as messages:
             async for message in messages:
@@ -123,9 +101,9 @@ class Lane:
                     send = await self._new_send(claim)
                     if send.add(message):
                         continue
-                error = f"task {message.task_index} alone is too big for the broker"
-                log.error("batch.too_big", batch_id=str(claim.batch_id), error=error)
-                return await self._fail(batch, error)
+                reason = "alone it is too big for a send of the destination"
+                if (result := await self._fail_task(batch, message.task_index, reason)) is not None:
+                    return result
         if len(send) and (result := await self._settle(batch, send)) is not None:
             return result
         return Result.QUEUED if await batch.finish() else Result.LOST
@@ -149,14 +127,46 @@ class Lane:
             last_index=send.last_index,
             error=outcome.error,
         )
+        reason = outcome.error or outcome.verdict
         if outcome.verdict == "unavailable":
-            raise EntityUnavailable(outcome.error)
+            raise EntityUnavailable(reason)
         if outcome.verdict == "throttled":
-            return await _release(batch, Result.RELEASED, THROTTLE_DELAY, outcome.error)
-        return await self._fail(batch, outcome.error or outcome.verdict)
+            return await _release(batch, Result.RELEASED, reason=reason, destination="throttled")
+        if outcome.verdict == "refused":
+            return await self._narrow_down(batch, send, reason)
+        return await self._fail(batch, reason, self._settings.publish_attempts)
 
-    async def _fail(self, batch: ClaimedBatch, error: str) -> Result:
-        failed = await batch.fail(error, self._settings.publish_attempts)
+    async def _narrow_down(self, batch: ClaimedBatch, send: Send, reason: str) -> Result | None:
+        """Sends a refused send in halves, down to the tasks to blame: two sends a halving."""
+        if len(send) == 1:
+            if batch.refused == MOST_REFUSED:
+                return await self._fail(batch, f"too many of its tasks are refused: {reason}", 1)
+            batch.refused += 1
+            return await self._fail_task(batch, send.first_index, reason)
+        middle = len(send) // 2
+        for messages in (send.messages[:middle], send.messages[middle:]):
+            half = await self._new_send(batch.claim)
+            for message in messages:
+                half.add(message)
+            if (result := await self._settle(batch, half)) is not None:
+                return result
+        return None
+
+    async def _fail_task(self, batch: ClaimedBatch, task_index: int, reason: str) -> Result | None:
+        """The broker does not take this task; None when the rest may follow."""
+        log.error(
+            "task.unsendable",
+            batch_id=str(batch.claim.batch_id),
+            task_index=task_index,
+            error=reason,
+        )
+        if await batch.fail_task(task_index, reason):
+            return None
+        # Not a batch of tasks, or not ours any more: the next call tells.
+        return await self._fail(batch, reason, self._settings.publish_attempts)
+
+    async def _fail(self, batch: ClaimedBatch, error: str, attempts: int) -> Result:
+        failed = await batch.fail(error, attempts)
         return Result.FAILED if failed else Result.LOST
 
     async def _new_send(self, claim: Claim) -> Send:
@@ -170,11 +180,18 @@ class Lane:
 
 
 async def _release(
-    batch: ClaimedBatch, result: Result, delay: float = 0.0, reason: str | None = None
+    batch: ClaimedBatch,
+    result: Result,
+    delay: float = 0.0,
+    reason: str | None = None,
+    destination: str | None = None,
 ) -> Result:
-    """Gives the batch back for `delay` seconds; it is lost when the database is away, too."""
+    """Gives the batch back for `delay` seconds; it is lost when the database is away, too.
+
+    `destination`: throttled or refused, when that is why; its other batches then wait, too.
+    """
     try:
-        released = await batch.release(delay, reason)
+        released = await batch.release(delay, reason, destination)
     except DatabaseUnavailable as error:
         log.warning("database.unavailable", batch_id=str(batch.claim.batch_id), error=str(error))
         released = False

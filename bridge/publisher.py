@@ -11,6 +11,7 @@ from azure.servicebus.exceptions import (
     MessagingEntityNotFoundError,
     ServiceBusAuthenticationError,
     ServiceBusAuthorizationError,
+    ServiceBusError,
     ServiceBusQuotaExceededError,
     ServiceBusServerBusyError,
 )
@@ -27,9 +28,29 @@ ENVELOPE_SLACK = 512
 _ENTITY_REFUSALS = (
     MessagingEntityDisabledError,
     MessagingEntityNotFoundError,
+    ServiceBusAuthenticationError,
     ServiceBusAuthorizationError,
     ServiceBusQuotaExceededError,
 )
+
+#: Conditions of AMQP and of the service with which a broker rejects a send for what is in it.
+_REFUSALS_OF_CONTENT = {
+    "amqp:decode-error",
+    "amqp:invalid-field",
+    "amqp:not-allowed",
+    "amqp:not-implemented",
+    "amqp:precondition-failed",
+    "com.microsoft:argument-error",
+    "com.microsoft:argument-out-of-range",
+}
+
+#: Conditions that the SDK makes up, or that leave open what became of the send.
+_OPEN_CONDITIONS = {
+    "amqp:client-error",
+    "amqp:internal-error",
+    "amqp:unknown-error",
+    "com.microsoft:timeout",
+}
 
 
 class Publisher:
@@ -92,13 +113,17 @@ class Publisher:
         except _ENTITY_REFUSALS as error:
             await self._drop_link()
             return Outcome("unavailable", _describe(error))
-        except (MessageSizeExceededError, ServiceBusAuthenticationError) as error:
+        except MessageSizeExceededError as error:
             await self._drop_link()
-            return Outcome("rejected", _describe(error))
+            return Outcome("refused", _describe(error))
         except Exception as error:  # noqa: BLE001
             # Whatever it is, it came after the send had begun.
             await self._drop_link()
-            return Outcome("unknown", _describe(error))
+            condition = _rejected_with(error)
+            if condition is None or condition in _OPEN_CONDITIONS:
+                return Outcome("unknown", _describe(error))
+            refused = condition in _REFUSALS_OF_CONTENT
+            return Outcome("refused" if refused else "rejected", _describe(error))
         link.used_at = time.monotonic()
         return Outcome("accepted")
 
@@ -112,6 +137,19 @@ class Publisher:
         self._link = None
         if self._entity is not None:
             await self._links.drop(self._entity)
+
+
+def _rejected_with(error: BaseException) -> str | None:
+    """The condition with which the broker rejected the send; None when it said nothing of it.
+
+    The SDK keeps the answer as the inner exception of a class that it does not publish.
+    """
+    answer = error.inner_exception if isinstance(error, ServiceBusError) else None
+    if type(answer).__name__ not in ("MessageException", "MessageSendFailed"):
+        return None
+    condition = getattr(answer, "condition", None)
+    text = getattr(condition, "value", condition)
+    return text.decode("ascii", "replace") if isinstance(text, bytes) else str(text)
 
 
 def _describe(error: BaseException) -> str:

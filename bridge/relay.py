@@ -12,7 +12,7 @@ from bridge import listener, maintenance
 from bridge.batch import Claim
 from bridge.database import Database
 from bridge.errors import DatabaseUnavailable
-from bridge.lane import Lane, Refusals, Result
+from bridge.lane import Lane, Result
 from bridge.logs import EventLog
 from bridge.settings import Settings
 
@@ -38,10 +38,7 @@ class Relay:
         self._database = Database(settings.database_url, "relay")
         self._stopping = asyncio.Event()
         self._wake = asyncio.Event()
-        refusals: Refusals = {}
-        self._lanes = [
-            Lane(settings, self._stopping, refusals) for _ in range(settings.connections)
-        ]
+        self._lanes = [Lane(settings, self._stopping) for _ in range(settings.connections)]
         self._free = list(self._lanes)
         self._at_work: set[asyncio.Task[None]] = set()
         self._hint = 0

@@ -10,15 +10,17 @@ from azure.servicebus.exceptions import MessageSizeExceededError
 
 from bridge.batch import Message
 
-Verdict = Literal["accepted", "rejected", "throttled", "unavailable", "unknown"]
+Verdict = Literal["accepted", "refused", "rejected", "throttled", "unavailable", "unknown"]
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
     """The answer to a send.
 
-    `unknown`: it may have arrived or not; a repeat has the same ids. `unavailable`: refused
-    because of the entity (full, disabled, gone), not of the messages.
+    `unknown`: it may have arrived or not; a repeat has the same ids. Any other but `accepted`:
+    nothing of it has arrived. `refused`: for what is in it, or its size; a part of it may be taken.
+    `unavailable`: because of the entity (full, disabled, gone, closed to us). `rejected`: for a
+    reason that nobody foresaw.
     """
 
     verdict: Verdict
@@ -32,11 +34,19 @@ class Send:
         self._batch = batch
         self._limit = limit
         self._subject = subject
-        self.first_index = 0
-        self.last_index = 0
+        self.messages: list[Message] = []
+        """What was added, in order."""
 
     def __len__(self) -> int:
-        return len(self._batch)
+        return len(self.messages)
+
+    @property
+    def first_index(self) -> int:
+        return self.messages[0].task_index
+
+    @property
+    def last_index(self) -> int:
+        return self.messages[-1].task_index
 
     @property
     def size(self) -> int:
@@ -49,7 +59,7 @@ class Send:
 
     def add(self, message: Message) -> bool:
         """False when the message does not fit any more, and then it was not added."""
-        if len(self._batch) >= self._limit:
+        if len(self.messages) >= self._limit:
             return False
         try:
             self._batch.add_message(
@@ -63,7 +73,5 @@ class Send:
             )
         except MessageSizeExceededError:
             return False
-        if self.first_index == 0:
-            self.first_index = message.task_index
-        self.last_index = message.task_index
+        self.messages.append(message)
         return True

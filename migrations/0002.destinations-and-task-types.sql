@@ -2,6 +2,8 @@
 -- depends: 0001.roles
 set local role stagebus_owner;
 
+-- A paused destination whose probe_at is set was paused by a bridge, since the broker refuses it;
+-- from then on one batch at a time is tried. probe_at null: somebody paused it, and must resume it.
 create table if not exists stagebus_data.destinations (
     destination        text        not null primary key,
     entity_kind        text        not null default 'queue',
@@ -11,12 +13,14 @@ create table if not exists stagebus_data.destinations (
     created_at         timestamptz not null default clock_timestamp(),
     paused_at          timestamptz,
     pause_reason       text,
+    probe_at           timestamptz,
     throttled_until    timestamptz,
     constraint entity_is_a_queue_or_a_topic check (entity_kind in ('queue', 'topic')),
     constraint entity_is_named check (length(entity) between 1 and 260),
     constraint a_send_holds_at_least_one_small_message check (max_send_bytes >= 4096),
     constraint a_send_holds_at_least_one_message check (max_send_messages >= 1),
-    constraint a_pause_has_a_reason check ((paused_at is null) = (pause_reason is null))
+    constraint a_pause_has_a_reason check ((paused_at is null) = (pause_reason is null)),
+    constraint only_a_paused_destination_is_probed check (probe_at is null or paused_at is not null)
 );
 
 -- timeout: how long an attempt is its worker's without a heartbeat. start_timeout: a message that

@@ -679,6 +679,13 @@ class Client:
                 assert steps < 100_000, "an order never ends"
         return steps
 
+    def destination(self, destination: str = "tasks") -> Any:
+        """A row of the view destination_status."""
+        (row,) = self.rows(
+            "select * from stagebus.destination_status where destination = %s", destination
+        )
+        return row
+
     def order_row(self, order_id: int | None) -> Any:
         """A row of the view orders."""
         (row,) = self.rows("select * from stagebus.orders where order_id = %s", order_id)

@@ -154,6 +154,12 @@ class CountersWrong(CallRefused):
     code = "SB124"
 
 
+class DestinationNotFound(CallRefused):
+    """The destination does not exist."""
+
+    code = "SB125"
+
+
 #: The exception of each SQLSTATE.
 BY_CODE: dict[str, type[CallRefused]] = {
     refusal.code: refusal for refusal in CallRefused.__subclasses__()

@@ -31,20 +31,54 @@ declare
     v_left        integer := greatest(coalesce(p_limit, 1), 1);
     v_job_ids     uuid[] := array[]::uuid[];
     v_batch_ids   uuid[] := array[]::uuid[];
+    v_usable      text[];
+    v_name        text;
     v_destination record;
     v_batch       record;
 begin
     perform stagebus.require_read_committed('claim_batches');
 
+    v_usable := array(
+        select d.destination
+        from destinations as d
+        where d.paused_at is null and coalesce(d.throttled_until <= v_now, true)
+        order by d.destination);
+    -- One batch to see whether the broker takes a destination again that it had refused.
+    for v_destination in
+        select d.destination
+        from destinations as d
+        where d.probe_at <= v_now
+        order by d.destination
+    loop
+        exit when v_left = 0;
+        select b.* into v_batch
+        from batches as b
+        where b.destination = v_destination.destination and (
+            b.state = 'pending_queue' and b.ready_at <= v_now
+            or b.state = 'publishing' and b.lease_until < v_now)
+        order by b.seq
+        limit 1
+        for update skip locked;
+        continue when not found;
+        update destinations as d set probe_at = v_now + interval '10 seconds'
+        where d.destination = v_destination.destination and d.probe_at <= v_now;
+        -- Another bridge is trying already.
+        continue when not found;
+        perform stagebus.record_unreported_send(
+            v_batch.job_id, v_batch.batch_id, 'the lease ran out before the bridge reported');
+        v_job_ids := v_job_ids || v_batch.job_id;
+        v_batch_ids := v_batch_ids || v_batch.batch_id;
+        v_left := v_left - 1;
+    end loop;
+
     for v_batch in
         select b.*
         from batches as b
-        join destinations as d on d.destination = b.destination
         where b.state = 'publishing' and b.lease_until < v_now
-            and d.paused_at is null and coalesce(d.throttled_until <= v_now, true)
+            and b.destination = any (v_usable)
         order by b.lease_until
         limit v_left
-        for update of b skip locked
+        for update skip locked
     loop
         -- Nobody will say any more what became of the rest; it may have been sent.
         perform stagebus.record_unreported_send(
@@ -54,17 +88,12 @@ begin
         v_left := v_left - 1;
     end loop;
 
-    for v_destination in
-        select d.destination
-        from destinations as d
-        where d.paused_at is null and coalesce(d.throttled_until <= v_now, true)
-        order by d.destination
-    loop
+    foreach v_name in array v_usable loop
         exit when v_left = 0;
         for v_batch in
             select b.job_id, b.batch_id
             from batches as b
-            where b.destination = v_destination.destination and b.state = 'pending_queue'
+            where b.destination = v_name and b.state = 'pending_queue'
                 and b.seq > coalesce(p_after_seq, 0) and b.ready_at <= v_now
             order by b.seq
             limit v_left
@@ -111,5 +140,6 @@ $$;
 comment on function stagebus.claim_batches(uuid, integer, interval, bigint) is
     'Leases up to p_limit batches to the bridge, with a new claim_epoch each: batches whose lease '
     'ran out (and the range they may have sent goes to the ledger as unknown), then waiting ones '
-    'with seq above p_after_seq. Passes over locked rows and paused or throttled destinations; '
+    'with seq above p_after_seq. Passes over locked rows and paused or throttled destinations; of '
+    'one that the broker had refused, one batch every 10 seconds to see whether it does still; '
     'a batch whose stage is being cancelled is cancelled instead. Raises SB115.';

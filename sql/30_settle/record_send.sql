@@ -29,7 +29,7 @@ begin
     where b.job_id = p_job_id and b.batch_id = p_batch_id
         and b.state = 'publishing' and b.claim_epoch = p_claim_epoch
         and p_first_index > b.published_through
-    returning b.send_count, b.dispatch, b.claimed_by into v_batch;
+    returning b.send_count, b.dispatch, b.claimed_by, b.destination into v_batch;
     if not found then
         -- Told again because the answer was lost: it is in the ledger already.
         return exists (
@@ -45,10 +45,16 @@ begin
         p_job_id, p_batch_id, v_batch.send_count, v_batch.dispatch, p_claim_epoch,
         v_batch.claimed_by, p_first_index, p_last_index, p_messages, p_bytes, p_outcome, p_error,
         p_duration, v_now);
+    if p_outcome = 'accepted' then
+        -- The broker takes it again.
+        update destinations as d set paused_at = null, pause_reason = null, probe_at = null
+        where d.destination = v_batch.destination and d.probe_at is not null;
+    end if;
     return true;
 end;
 $$;
 comment on function stagebus.record_send(
     uuid, uuid, integer, integer, integer, integer, bigint, interval, text, text, interval) is
     'True when the send is recorded, now or by the same call before; false when the batch is no '
-    'longer this claim''s, and then nothing is written and the bridge drops the batch.';
+    'longer this claim''s, and then nothing is written and the bridge drops the batch. An accepted '
+    'send resumes a destination that a bridge had paused. Locks the batch, the destination.';

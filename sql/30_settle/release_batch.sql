@@ -5,14 +5,16 @@ create or replace function stagebus.release_batch(
     p_batch_id uuid,
     p_claim_epoch integer,
     p_delay interval default interval '0',
-    p_reason text default null
+    p_reason text default null,
+    p_destination_is text default null
 ) returns boolean
 language plpgsql
 security definer
 set search_path = stagebus_data, stagebus, pg_temp
 as $$
 declare
-    v_now timestamptz := stagebus.clock();
+    v_now         timestamptz := stagebus.clock();
+    v_destination text;
 begin
     update batches as b set
         state = 'pending_queue',
@@ -21,11 +23,28 @@ begin
         claimed_by = null,
         lease_until = null
     where b.job_id = p_job_id and b.batch_id = p_batch_id
-        and b.state = 'publishing' and b.claim_epoch = p_claim_epoch;
-    return found;
+        and b.state = 'publishing' and b.claim_epoch = p_claim_epoch
+    returning b.destination into v_destination;
+    if not found then
+        return false;
+    end if;
+    if p_destination_is = 'throttled' then
+        -- As long as the service asks for with its error 50009.
+        update destinations as d set
+            throttled_until = greatest(d.throttled_until, v_now + interval '2 seconds')
+        where d.destination = v_destination;
+    elsif p_destination_is = 'refused' then
+        update destinations as d set
+            paused_at = coalesce(d.paused_at, v_now),
+            pause_reason = coalesce(p_reason, 'the broker refuses it'),
+            probe_at = v_now + interval '10 seconds'
+        where d.destination = v_destination and (d.paused_at is null or d.probe_at is not null);
+    end if;
+    return true;
 end;
 $$;
-comment on function stagebus.release_batch(uuid, uuid, integer, interval, text) is
+comment on function stagebus.release_batch(uuid, uuid, integer, interval, text, text) is
     'Gives a claimed batch back, claimable after p_delay, without spending an attempt; p_reason '
-    'is shown as its last_error. '
-    'False when the batch is no longer this claim''s.';
+    'is shown as its last_error. p_destination_is: throttled keeps all of the destination back for '
+    '2 seconds; refused pauses it with the reason, until a batch that is tried now and then is '
+    'accepted. False when the batch is no longer this claim''s. Locks the batch, the destination.';

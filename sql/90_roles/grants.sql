@@ -36,7 +36,8 @@ grant execute on function
     stagebus.record_send(
         uuid, uuid, integer, integer, integer, integer, bigint, interval, text, text, interval),
     stagebus.finish_batch(uuid, uuid, integer),
-    stagebus.release_batch(uuid, uuid, integer, interval, text),
+    stagebus.release_batch(uuid, uuid, integer, interval, text, text),
+    stagebus.fail_unsendable_task(uuid, uuid, integer, integer, text),
     stagebus.fail_batch(uuid, uuid, integer, text, integer),
     stagebus.maintain(integer),
     stagebus.working_orders(),
@@ -62,6 +63,8 @@ grant execute on function
         text, text, integer, interval, integer, text, interval, interval, interval, interval, text,
         text, boolean),
     stagebus.set_destination(text, text, text, integer, integer),
+    stagebus.pause_destination(text, text),
+    stagebus.resume_destination(text),
     stagebus.maintain(integer),
     stagebus.retry_tasks(uuid, integer, text, jsonb, text, text, boolean),
     stagebus.retry_batch(uuid, uuid, boolean, text, boolean),
@@ -82,5 +85,5 @@ to stagebus_operator;
 -- Everyone who runs a job may look at it; a worker sees what its messages and calls tell it.
 grant select on
     stagebus.jobs, stagebus.stages, stagebus.batches, stagebus.tasks, stagebus.sends,
-    stagebus.job_progress, stagebus.orders
+    stagebus.job_progress, stagebus.orders, stagebus.destination_status
 to stagebus_producer, stagebus_operator, stagebus_monitor;

@@ -26,6 +26,7 @@ BRIDGES_OWN = {
     "finish_batch",
     "release_batch",
     "fail_batch",
+    "fail_unsendable_task",
     "batch_messages",
     "claim_batches",
 }

@@ -174,24 +174,20 @@ def test_a_batch_for_an_unknown_entity_waits_visibly_and_the_others_go_on(
             await becomes(
                 lambda: {batch.state for batch in client.batches(good)} == {"queued"}, within=15
             )
-            await becomes(
-                lambda: client.value(
-                    "select bool_and(last_error > '' and status = 'pending_queue')"
-                    " from stagebus.batches where destination = 'a-typo'"
-                )
-            )
+            await becomes(lambda: states(client) == {"queued": 10, "pending_queue": 30})
 
     asyncio.run(scenario())
     assert queue.stored == 100
-    errors = client.column("select last_error from stagebus.batches where destination = 'a-typo'")
-    assert all("MessagingEntityNotFound" in error for error in errors)
-    assert all("there-is-no-such-queue" in error for error in errors)
+    paused = client.destination("a-typo")
+    assert paused.status == "paused"
+    assert "MessagingEntityNotFound" in paused.pause_reason
+    assert "there-is-no-such-queue" in paused.pause_reason
     waiting = client.rows("select * from stagebus.batches where destination = 'a-typo'")
     assert {(batch.publish_attempts, batch.sends) for batch in waiting} == {(0, 0)}
 
     # Put right, it goes out.
     client.set_destination("a-typo", entity=queue.name)
-    client.execute("update stagebus_data.batches set ready_at = clock_timestamp()")
+    client.execute("select stagebus.resume_destination('a-typo')")
 
     async def again() -> None:
         async with running(settings(connections=2)):
@@ -199,6 +195,7 @@ def test_a_batch_for_an_unknown_entity_waits_visibly_and_the_others_go_on(
 
     asyncio.run(again())
     assert queue.stored == 400
+    assert client.destination("a-typo").status == "active"
 
 
 def test_a_full_queue_spends_no_attempt_of_its_batches(client: Client, settings: Make) -> None:

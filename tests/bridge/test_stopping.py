@@ -147,7 +147,7 @@ def test_the_log_is_json_with_event_names_and_holds_no_payload_and_no_secret(
     # No link, then a message too big, then no database, then no entity.
     bridge.wait_for("broker.unavailable")
     gate.open()
-    bridge.wait_for("batch.too_big")
+    bridge.wait_for("task.unsendable")
     client.execute(
         "select pg_terminate_backend(pid) from pg_stat_activity where application_name"
         " like 'stagebus %%'"
@@ -155,7 +155,7 @@ def test_the_log_is_json_with_event_names_and_holds_no_payload_and_no_secret(
     bridge.wait_for("listener.lost")
     client.set_destination("tasks", entity="no-such-queue")
     create_stage(client, 1)
-    bridge.wait_for("entity.unavailable")
+    bridge.wait_for("destination.refused")
     bridge.terminate()
     assert bridge.exit_code() == 0
     # It can neither sign in to the database nor find it.

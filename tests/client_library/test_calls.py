@@ -130,7 +130,9 @@ def test_there_is_a_call_for_each_function_for_many_and_for_no_other() -> None:
         "raise_error", "summarise_stage",
     }  # fmt: skip
     one_task = {"start_task", "heartbeat_task", "complete_task", "fail_task"}
-    settings = {"set_task_type", "set_destination"}
+    settings = {
+        "set_task_type", "set_destination", "pause_destination", "resume_destination",
+    }  # fmt: skip
     upkeep = {"maintain", "working_orders", "recount_stage"}
     made = {name for name in calls.__all__ if re.fullmatch(r"[a-z_]+", name)}
     assert made - {"call", "call_async"} == functions - parts - one_task - settings - upkeep

@@ -107,6 +107,27 @@ CREATE TABLE stagebus_data.orders (
 
 ALTER TABLE stagebus_data.orders OWNER TO stagebus_owner;
 
+CREATE TABLE stagebus_data.destinations (
+    destination text NOT NULL,
+    entity_kind text DEFAULT 'queue'::text NOT NULL,
+    entity text NOT NULL,
+    max_send_bytes integer DEFAULT 262144 NOT NULL,
+    max_send_messages integer DEFAULT 4500 NOT NULL,
+    created_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    paused_at timestamp with time zone,
+    pause_reason text,
+    probe_at timestamp with time zone,
+    throttled_until timestamp with time zone,
+    CONSTRAINT a_pause_has_a_reason CHECK (((paused_at IS NULL) = (pause_reason IS NULL))),
+    CONSTRAINT a_send_holds_at_least_one_message CHECK ((max_send_messages >= 1)),
+    CONSTRAINT a_send_holds_at_least_one_small_message CHECK ((max_send_bytes >= 4096)),
+    CONSTRAINT entity_is_a_queue_or_a_topic CHECK ((entity_kind = ANY (ARRAY['queue'::text, 'topic'::text]))),
+    CONSTRAINT entity_is_named CHECK (((length(entity) >= 1) AND (length(entity) <= 260))),
+    CONSTRAINT only_a_paused_destination_is_probed CHECK (((probe_at IS NULL) OR (paused_at IS NOT NULL)))
+);
+
+ALTER TABLE stagebus_data.destinations OWNER TO stagebus_owner;
+
 CREATE TABLE stagebus_data.counter_groups (
     job_id uuid NOT NULL,
     stage integer NOT NULL,
@@ -260,25 +281,6 @@ ALTER TABLE stagebus_data.batches ALTER COLUMN seq ADD GENERATED ALWAYS AS IDENT
     NO MAXVALUE
     CACHE 1
 );
-
-CREATE TABLE stagebus_data.destinations (
-    destination text NOT NULL,
-    entity_kind text DEFAULT 'queue'::text NOT NULL,
-    entity text NOT NULL,
-    max_send_bytes integer DEFAULT 262144 NOT NULL,
-    max_send_messages integer DEFAULT 4500 NOT NULL,
-    created_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
-    paused_at timestamp with time zone,
-    pause_reason text,
-    throttled_until timestamp with time zone,
-    CONSTRAINT a_pause_has_a_reason CHECK (((paused_at IS NULL) = (pause_reason IS NULL))),
-    CONSTRAINT a_send_holds_at_least_one_message CHECK ((max_send_messages >= 1)),
-    CONSTRAINT a_send_holds_at_least_one_small_message CHECK ((max_send_bytes >= 4096)),
-    CONSTRAINT entity_is_a_queue_or_a_topic CHECK ((entity_kind = ANY (ARRAY['queue'::text, 'topic'::text]))),
-    CONSTRAINT entity_is_named CHECK (((length(entity) >= 1) AND (length(entity) <= 260)))
-);
-
-ALTER TABLE stagebus_data.destinations OWNER TO stagebus_owner;
 
 CREATE TABLE stagebus_data.installed_code (
     only_row boolean DEFAULT true NOT NULL,

@@ -65,7 +65,7 @@ class ArrivingLink:
 
     def _answer(self, delivery: Pointer, data: bytes, message_format: int) -> None:
         if self._faults.armed and self.entity is not None:
-            fault = self._faults.strike("send", self.entity)
+            fault = self._faults.strike("send", self.entity, data=data)
             if fault is not None:
                 act(fault, StruckTransfer(self, delivery, data, message_format))
                 return

@@ -46,16 +46,20 @@ class FaultBook:
         self._entries: dict[str, Entry] = {}
 
     def strike(
-        self, on: Operation, entity: str | None, side: Operation | None = None
+        self,
+        on: Operation,
+        entity: str | None,
+        side: Operation | None = None,
+        data: bytes = b"",
     ) -> Fault | None:
         """The fault that befalls an operation on `entity`, which is counted; usually None.
 
-        side: of an attach, what the link is for: "send" or "deliver".
+        side: of an attach, what the link is for: "send" or "deliver". data: of a send, its bytes.
         """
         now = self._clock.now()
         key = None if entity is None else entity.lower()
         for entry in self._entries.values():
-            if entry.active(now) and entry.matches(on, key, side) and entry.strikes():
+            if entry.active(now) and entry.matches(on, key, side, data) and entry.strikes():
                 self._arm()
                 return entry.fault
         self._arm()

@@ -38,13 +38,17 @@ class Entry:
         """Whether it may befall anything, at a time of the endpoint's clock."""
         return not self.spent and now < self.ends_at
 
-    def matches(self, on: Operation, entity: str | None, side: Operation | None) -> bool:
+    def matches(
+        self, on: Operation, entity: str | None, side: Operation | None, data: bytes
+    ) -> bool:
         """Whether it is about this operation, as `FaultBook.strike` has it."""
         fault = self.fault
         if fault.on != on or fault.do == "disable":
             disables = fault.do == "disable" and on == "attach" and fault.on in (on, side)
             if not disables:
                 return False
+        if fault.holds is not None and fault.holds.encode() not in data:
+            return False
         return self.entity is None or self.entity == entity
 
     def strikes(self) -> bool:

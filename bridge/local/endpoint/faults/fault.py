@@ -66,7 +66,8 @@ class Fault(BaseModel):
     is attached at the moment. entity: a queue or another entity by its name; None: all of them.
     condition, description, info: the AMQP error; what is left out is as the service would have
     it, a null is really left out of the error. seconds: how late. store: whether what is never
-    answered, or followed by a detach, takes effect. after: how many operations pass first. times:
+    answered, or followed by a detach, takes effect. holds: only sends with this text in their
+    bytes, such as a message id. after: how many operations pass first. times:
     how many it befalls, None: all until it is removed. for_seconds: it ends so long after it was
     set. probability: of each operation, drawn from a generator that begins with `seed`.
     """
@@ -82,6 +83,7 @@ class Fault(BaseModel):
     info: dict[str, str | int | float | bool] | None = None
     seconds: _Seconds | None = None
     store: bool = True
+    holds: Annotated[str, Field(min_length=1, max_length=4_096)] | None = None
     after: Annotated[int, Field(ge=0)] = 0
     times: Annotated[int, Field(ge=1)] | None = 1
     for_seconds: _Seconds | None = None
@@ -108,6 +110,8 @@ class Fault(BaseModel):
         for field, actions in TAKEN_BY.items():
             if field in self.model_fields_set and self.do not in actions:
                 raise ValueError(f"{field}\tit is for the action {_names(sorted(actions))} only")
+        if self.holds is not None and self.on != "send":
+            raise ValueError("holds\tonly a send has bytes that can hold it")
         if self.do == "late" and self.seconds is None:
             raise ValueError("seconds\tthe action 'late' must say how late")
         if "store" in self.model_fields_set and self.on not in ("send", "settle"):

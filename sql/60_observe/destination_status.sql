@@ -1,0 +1,21 @@
+create or replace view stagebus.destination_status as
+select
+    d.destination, d.entity_kind, d.entity,
+    case when d.paused_at is null then 'active' else 'paused' end as status,
+    d.paused_at, d.pause_reason, d.probe_at, d.throttled_until,
+    w.batches as waiting_batches, w.oldest as oldest_ready_at,
+    (
+        select count(*)
+        from stagebus_data.batches as b
+        where b.destination = d.destination and b.state = 'publishing'
+    ) as publishing_batches,
+    d.max_send_bytes, d.max_send_messages
+from stagebus_data.destinations as d
+cross join lateral (
+    select count(*) as batches, min(b.ready_at) as oldest
+    from stagebus_data.batches as b
+    where b.destination = d.destination and b.state = 'pending_queue'
+) as w;
+comment on view stagebus.destination_status is
+    'Where messages go, and whether they do: not before throttled_until. paused with a probe_at: the broker refuses it; one '
+    'batch is tried then. paused without: until resume_destination.';
