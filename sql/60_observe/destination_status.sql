@@ -17,5 +17,5 @@ cross join lateral (
     where b.destination = d.destination and b.state = 'pending_queue'
 ) as w;
 comment on view stagebus.destination_status is
-    'Where messages go, and whether they do: not before throttled_until. paused with a probe_at: the broker refuses it; one '
-    'batch is tried then. paused without: until resume_destination.';
+    'Where messages go, and whether they do: not before throttled_until. paused with a probe_at: '
+    'the broker refuses it, and one batch is tried then; without: until resume_destination.';
