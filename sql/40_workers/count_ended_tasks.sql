@@ -14,6 +14,7 @@ declare
     v_part    record;
     v_slot_no integer;
     v_tasks   integer[];
+    v_ctids   tid[];
     v_counted integer;
     v_group   stagebus_data.counter_groups;
     v_stage   stagebus_data.stages;
@@ -23,7 +24,8 @@ begin
     -- A stage in one go, or of a very large one 16,384 slots: a million tasks.
     for v_part in
         select e.job_id, e.stage, min(e.slot_no) as first_slot, max(e.slot_no) as last_slot,
-            array_agg(e.slot_no) as slot_nos
+            array_agg(e.slot_no) as slot_nos,
+            array_agg(distinct e.slot_no order by e.slot_no) as locked_slots
         from (
             select t.job_id, t.stage, stagebus.slot_of(t.task_index) as slot_no
             from unnest(p_job_ids, p_stages, p_task_indexes) as t (job_id, stage, task_index)
@@ -36,13 +38,16 @@ begin
         foreach v_slot_no in array v_part.slot_nos loop
             v_tasks[v_slot_no] := v_tasks[v_slot_no] + 1;
         end loop;
-        -- Neither is a join, which could read all counters of a large stage.
-        perform
-        from counter_slots as s
-        where s.job_id = v_part.job_id and s.stage = v_part.stage
-            and s.slot_no = any (v_part.slot_nos)
-        order by s.slot_no
-        for no key update;
+        -- Each is looked up by all of its key, and updated where it then is: a join, or a list of
+        -- slots as a condition, reads all of a large stage's before the table is analysed.
+        select array_agg(l.ctid) into v_ctids
+        from unnest(v_part.locked_slots) as k (slot_no)
+        cross join lateral (
+            select s.ctid
+            from counter_slots as s
+            where s.job_id = v_part.job_id and s.stage = v_part.stage and s.slot_no = k.slot_no
+            for no key update
+        ) as l;
         with counted as (
             update counter_slots as s set
                 open_tasks = s.open_tasks - v_tasks[s.slot_no],
@@ -52,9 +57,7 @@ begin
                     + case p_state when 'failed' then v_tasks[s.slot_no] else 0 end,
                 cancelled = s.cancelled
                     + case p_state when 'cancelled' then v_tasks[s.slot_no] else 0 end
-            where s.job_id = v_part.job_id and s.stage = v_part.stage
-                and s.slot_no = any (v_part.slot_nos)
-                and s.open_tasks >= v_tasks[s.slot_no]
+            where s.ctid = any (v_ctids) and s.open_tasks >= v_tasks[s.slot_no]
             returning s.*
         )
         select sum(v_tasks[c.slot_no])::integer,
