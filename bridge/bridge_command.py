@@ -55,6 +55,13 @@ def _setting(
 @_setting("publish_attempts", "N", "Failed attempts until a batch waits for an operator.", int)
 @_setting("max_send_messages", "N", "Messages in one send at most.", int)
 @click.option(
+    "--allow-fsync-off",
+    envvar="STAGEBUS_ALLOW_FSYNC_OFF",
+    is_flag=True,
+    help="Work with a PostgreSQL server that has fsync = off. It is refused otherwise: when its"
+    " machine crashes, tasks are lost.",
+)
+@click.option(
     "--log-level",
     envvar="STAGEBUS_LOG_LEVEL",
     type=click.Choice(["debug", "info", "warning", "error"]),

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from datetime import timedelta
+from typing import TypeVar
 from uuid import UUID
 
 import psycopg
@@ -12,19 +14,26 @@ from psycopg import AsyncConnection
 from psycopg.rows import TupleRow, class_row
 
 from bridge.batch import Claim, Message, SendRecord
-from bridge.connection import AWAY, connect, describe
-from bridge.errors import DatabaseUnavailable, IncompatibleDatabase
+from bridge.connection import answering, connect
+from bridge.errors import DatabaseUnavailable, IncompatibleDatabase, UnsafeDatabase
 from bridge.orders import Maintained, OrderReport
 
 #: The versions of stagebus.api_version() that this bridge can work with.
 API_VERSIONS = range(1, 2)
 
+#: Joined to every call that writes: its commit waits for the disk, whatever the session has been
+#: told. Behind a pooler of transactions each call may have another session.
+DURABLY = "set_config('synchronous_commit', 'on', true)"
+
+T = TypeVar("T")
+
 
 class Database:
     """One connection that is made when it is needed, and again after it was lost.
 
-    Every method raises DatabaseUnavailable when the connection fails or the server goes away;
-    then the call may or may not have been done, and the claim's epoch decides what counts.
+    Every method raises DatabaseUnavailable when the connection fails, the server goes away, or no
+    answer comes in time (CallTimedOut); then the call may or may not have been done, and the
+    claim's epoch decides what counts.
     """
 
     def __init__(self, database_url: str, purpose: str) -> None:
@@ -57,35 +66,38 @@ class Database:
                 " or run stagebus migrate of this one"
             )
 
+    async def check_fsync(self) -> None:
+        """Raises UnsafeDatabase when a crash of the server's machine may undo its commits."""
+        if await self._value("select current_setting('fsync')", ()) != "on":
+            raise UnsafeDatabase(
+                "the database server has fsync = off: when its machine crashes, tasks and the"
+                " records of what was sent may be lost or the database be damaged; set fsync = on,"
+                " or, where nothing matters, allow it with --allow-fsync-off"
+                " (STAGEBUS_ALLOW_FSYNC_OFF=1)"
+            )
+
     async def claim_batches(
         self, bridge_id: UUID, limit: int, lease: float, after_seq: int
     ) -> list[Claim]:
         """Up to `limit` batches, leased for `lease` seconds; those with seq above `after_seq`."""
-        connection = await self._connected()
-        try:
-            cursor = connection.cursor(row_factory=class_row(Claim))
-            await cursor.execute(
-                "select job_id, batch_id, stage, claim_epoch, dispatch, task_type, entity_kind,"
-                " entity, max_send_bytes, max_send_messages, published_through, last_index,"
-                " average_body_bytes, seq from stagebus.claim_batches(%s, %s, %s, %s)",
-                (bridge_id, limit, timedelta(seconds=lease), after_seq),
-            )
-            return await cursor.fetchall()
-        except AWAY as error:
-            raise await self._lost(connection, error) from error
+        return await self._rows(
+            Claim,
+            "job_id, batch_id, stage, claim_epoch, dispatch, task_type, entity_kind, entity,"
+            " max_send_bytes, max_send_messages, published_through, last_index,"
+            " average_body_bytes, seq",
+            "stagebus.claim_batches(%s, %s, %s, %s)",
+            (bridge_id, limit, timedelta(seconds=lease), after_seq),
+        )
 
     async def batch_messages(self, claim: Claim, after_index: int, limit: int) -> list[Message]:
         """The next page of the batch, from the task after `after_index` on."""
-        connection = await self._connected()
-        try:
+        async with self._connected() as connection:
             cursor = connection.cursor(binary=True)
             await cursor.execute(
                 "select task_index, message_id, body from stagebus.batch_messages(%s, %s, %s, %s)",
                 (claim.job_id, claim.batch_id, after_index, limit),
             )
             return [Message(*row) for row in await cursor.fetchall()]
-        except AWAY as error:
-            raise await self._lost(connection, error) from error
 
     async def record_send(self, claim: Claim, record: SendRecord, lease: float) -> bool:
         """True when it is in the ledger; False when the batch is no longer this claim's."""
@@ -143,72 +155,70 @@ class Database:
 
     async def maintain(self, limit: int) -> Maintained:
         """One round of house-keeping, within `limit` tasks for each duty."""
-        connection = await self._connected()
-        try:
-            cursor = connection.cursor(row_factory=class_row(Maintained))
-            await cursor.execute(
-                "select lost_attempts, retried_tasks, republished_batches, overdue_stages"
-                " from stagebus.maintain(%s)",
-                (limit,),
-            )
-            (done,) = await cursor.fetchall()
-            return done
-        except AWAY as error:
-            raise await self._lost(connection, error) from error
+        (done,) = await self._rows(
+            Maintained,
+            "lost_attempts, retried_tasks, republished_batches, overdue_stages",
+            "stagebus.maintain(%s)",
+            (limit,),
+        )
+        return done
 
     async def working_orders(self) -> list[int]:
         """The ids of the orders that are worked off, oldest first."""
-        connection = await self._connected()
-        try:
+        async with self._connected() as connection:
             cursor = await connection.execute("select * from stagebus.working_orders()")
             return [order_id for (order_id,) in await cursor.fetchall()]
-        except AWAY as error:
-            raise await self._lost(connection, error) from error
 
     async def work_order(self, order_id: int) -> OrderReport:
         """One bounded step of the order, in a transaction of its own."""
-        connection = await self._connected()
-        try:
-            cursor = connection.cursor(row_factory=class_row(OrderReport))
-            await cursor.execute(
-                "select order_id, action, status, tasks, tasks_done from stagebus.work_order(%s)",
-                (order_id,),
-            )
-            (report,) = await cursor.fetchall()
-            return report
-        except AWAY as error:
-            raise await self._lost(connection, error) from error
+        (report,) = await self._rows(
+            OrderReport,
+            "order_id, action, status, tasks, tasks_done",
+            "stagebus.work_order(%s)",
+            (order_id,),
+        )
+        return report
 
     async def fail_order_step(self, order_id: int, error: str) -> None:
         """Shows why a step of the order failed, until one succeeds."""
         await self._value("select stagebus.fail_order_step(%s, %s)", (order_id, error))
 
-    async def _flag(self, query: str, arguments: Sequence[object]) -> bool:
-        return bool(await self._value(query, arguments))
+    async def _flag(self, call: str, arguments: Sequence[object]) -> bool:
+        return bool(await self._value(call, arguments))
 
-    async def _value(self, query: str, arguments: Sequence[object]) -> object:
-        connection = await self._connected()
-        try:
-            cursor = await connection.execute(query, arguments)
+    async def _rows(
+        self, kind: type[T], columns: str, call: str, arguments: Sequence[object]
+    ) -> list[T]:
+        async with self._connected() as connection:
+            cursor = connection.cursor(row_factory=class_row(kind))
+            await cursor.execute(
+                f"select {columns} from {DURABLY}, {call}",  # noqa: S608
+                arguments,
+            )
+            return await cursor.fetchall()
+
+    async def _value(self, call: str, arguments: Sequence[object]) -> object:
+        async with self._connected() as connection:
+            cursor = await connection.execute(f"{call} from {DURABLY}", arguments)
             row = await cursor.fetchone()
-        except AWAY as error:
-            raise await self._lost(connection, error) from error
         return None if row is None else row[0]
 
-    async def _connected(self) -> AsyncConnection[TupleRow]:
+    @asynccontextmanager
+    async def _connected(self) -> AsyncIterator[AsyncConnection[TupleRow]]:
+        """The connection, for one call; it is dropped when the call finds it lost."""
         async with self._connecting:
             if self._connection is None or self._connection.closed:
                 self._connection = await connect(self._url, self._purpose)
-            return self._connection
-
-    async def _lost(
-        self, connection: AsyncConnection[TupleRow], error: psycopg.Error
-    ) -> DatabaseUnavailable:
-        """Drops that connection, unless another call has replaced it meanwhile."""
-        await connection.close()
-        if self._connection is connection:
-            self._connection = None
-        return DatabaseUnavailable(describe(error))
+            connection = self._connection
+        try:
+            async with answering(connection):
+                yield connection
+        except DatabaseUnavailable:
+            await connection.close()
+            # Another call may have replaced it meanwhile.
+            if self._connection is connection:
+                self._connection = None
+            raise
 
 
 def _key(claim: Claim) -> tuple[UUID, UUID, int]:

@@ -17,6 +17,14 @@ class DatabaseUnavailable(StagebusError):
     """The database cannot be reached, or went away during a call: what it did is not known."""
 
 
+class CallTimedOut(DatabaseUnavailable):
+    """The database did not answer in time: its host has vanished, or a call takes too long."""
+
+
+class UnsafeDatabase(StagebusError):
+    """The database's server may forget what it has committed."""
+
+
 class IncompatibleDatabase(StagebusError):
     """The database is there, but its stagebus is not one that this program can work with."""
 

@@ -6,7 +6,7 @@ import asyncio
 
 import psycopg
 
-from bridge.connection import connect
+from bridge.connection import answering, connect
 from bridge.errors import DatabaseUnavailable
 from bridge.logs import EventLog
 
@@ -14,8 +14,9 @@ log = EventLog("stagebus.listener")
 
 CHANNEL = "stagebus_ready"
 
-#: Seconds of silence after which the connection proves that it is alive.
-HEARTBEAT = 30.0
+#: Seconds of silence after which the connection proves that it is alive, and within which.
+HEARTBEAT = 10.0
+HEARTBEAT_DEADLINE = 5.0
 
 
 async def run(database_url: str, wake: asyncio.Event) -> None:
@@ -25,14 +26,16 @@ async def run(database_url: str, wake: asyncio.Event) -> None:
         try:
             connection = await connect(database_url, "listener")
             async with connection:
-                await connection.execute(f"listen {CHANNEL}")
+                async with answering(connection):
+                    await connection.execute(f"listen {CHANNEL}")
                 delay = 0.1
                 # What was notified while nobody listened is found by looking.
                 wake.set()
                 while True:
                     async for _ in connection.notifies(timeout=HEARTBEAT):
                         wake.set()
-                    await connection.execute("select 1")
+                    async with answering(connection, HEARTBEAT_DEADLINE):
+                        await connection.execute("select 1")
         except (psycopg.Error, DatabaseUnavailable) as error:
             log.warning("listener.lost", error=str(error).strip(), retry_in=delay)
         await asyncio.sleep(delay)

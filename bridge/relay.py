@@ -57,7 +57,7 @@ class Relay:
         """Publishes until `stop` is called and everything is given back.
 
         Waits for a database and a broker that are not there yet, or not any more. Raises
-        IncompatibleDatabase.
+        IncompatibleDatabase, UnsafeDatabase.
         """
         background: list[asyncio.Task[None]] = []
         try:
@@ -155,6 +155,8 @@ class Relay:
         while not self._stopping.is_set():
             try:
                 await self._database.check_api()
+                if not self._settings.allow_fsync_off:
+                    await self._database.check_fsync()
             except DatabaseUnavailable as error:
                 log.warning("database.unavailable", error=str(error), retry_in=delay)
                 self._wake.clear()

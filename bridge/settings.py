@@ -35,6 +35,8 @@ class Settings:
     """Failed publish attempts after which a batch waits for an operator."""
     max_send_messages: int = 4500
     """Messages in one send at most; the service's limit on Standard is 4,500 (undocumented)."""
+    allow_fsync_off: bool = False
+    """Work with a server that has fsync = off, which may lose everything when it crashes."""
 
     def __post_init__(self) -> None:
         if (self.servicebus_connection_string is None) == (self.servicebus_namespace is None):

@@ -11,7 +11,7 @@ import os
 import shutil
 import signal
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
@@ -55,11 +55,11 @@ def version() -> int:
 
 
 @contextmanager
-def new_postgres() -> Iterator[LocalPostgres]:
+def new_postgres(settings: Mapping[str, str] = SETTINGS) -> Iterator[LocalPostgres]:
     """A server without any database of ours, in memory where there is enough; gone afterwards."""
     in_memory = MEMORY.is_dir() and shutil.disk_usage(MEMORY).free > ENOUGH_MEMORY
     folder = tempfile.mkdtemp(prefix="stagebus-test-", dir=MEMORY if in_memory else None)
-    postgres = LocalPostgres(Path(folder), version=version(), port=0, settings=SETTINGS)
+    postgres = LocalPostgres(Path(folder), version=version(), port=0, settings=settings)
     try:
         postgres.start()
         yield postgres
@@ -69,13 +69,13 @@ def new_postgres() -> Iterator[LocalPostgres]:
 
 
 @contextmanager
-def another_postgres() -> Iterator[LocalPostgres]:
+def another_postgres(settings: Mapping[str, str] = SETTINGS) -> Iterator[LocalPostgres]:
     """One beside the server of all tests, of the same version; skips where there is none."""
     try:
         server_binaries(version())
     except PostgresError as error:
         pytest.skip(f"wants a server of its own: {error}")
-    with new_postgres() as postgres:
+    with new_postgres(settings) as postgres:
         yield postgres
 
 

@@ -202,6 +202,7 @@ def settings(bridge_url: str, queue: Queue) -> Callable[..., Settings]:
             **{
                 "database_url": bridge_url,
                 "servicebus_connection_string": queue.connection_string,
+                "allow_fsync_off": True,
                 **named,
             }
         )
@@ -307,6 +308,7 @@ def start_bridge(tmp_path: Path, settings: Callable[..., Settings]) -> Iterator[
                     "STAGEBUS_SERVICEBUS_CONNECTION_STRING": str(
                         given.servicebus_connection_string
                     ),
+                    "STAGEBUS_ALLOW_FSYNC_OFF": "1",
                     **environment,
                 },
                 stdin=subprocess.DEVNULL,

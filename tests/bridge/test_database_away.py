@@ -53,6 +53,7 @@ def test_a_bridge_waits_for_a_server_that_is_not_up_and_a_database_that_is_not_m
             given = Settings(
                 database_url=as_login(url, BRIDGE_LOGIN),
                 servicebus_connection_string=endpoint.connection_string,
+                allow_fsync_off=True,
                 poll=0.2,
             )
             async with running(given):
@@ -101,6 +102,7 @@ def test_a_restart_of_both_servers_in_the_middle_of_the_work_loses_nothing(
                 given = Settings(
                     database_url=as_login(url, BRIDGE_LOGIN),
                     servicebus_connection_string=through(first.connection_string, gate.port),
+                    allow_fsync_off=True,
                     connections=2,
                     poll=0.2,
                     lease=30,

@@ -300,7 +300,10 @@ def test_a_settlement_that_nobody_answers_costs_the_link_and_no_task(
         client.set_destination("tasks", entity=queue.name)
         job_id = create_stage(client, 20)
         given = Settings(
-            database_url=bridge_url, servicebus_connection_string=queue.connection_string, poll=0.2
+            database_url=bridge_url,
+            servicebus_connection_string=queue.connection_string,
+            allow_fsync_off=True,
+            poll=0.2,
         )
         endpoint.faults.set(name="mute", on="settle", do="never", store=False, entity="mute")
         worker = Worker(worker_url, queue.connection_string, ledger, queue=queue.name)
@@ -330,7 +333,10 @@ def test_the_tasks_of_a_killed_worker_are_completed_by_another(
     job_id = create_stage(client, 5, timeout=timedelta(seconds=1))
     file = tmp_path / "started"
     given = Settings(
-        database_url=bridge_url, servicebus_connection_string=queue.connection_string, poll=0.2
+        database_url=bridge_url,
+        servicebus_connection_string=queue.connection_string,
+        allow_fsync_off=True,
+        poll=0.2,
     )
 
     async def publish() -> None:

@@ -1,0 +1,191 @@
+"""A database whose packets are swallowed, or whose answers take too long: noticed, and gone on."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Coroutine
+from typing import Any
+from uuid import uuid4
+
+import pytest
+
+from bridge import batch, connection, lease
+from bridge.database import Database
+from bridge.errors import CallTimedOut, DatabaseUnavailable
+from tests.bridge.conftest import (
+    LOSES_CONNECTIONS,
+    all_queued,
+    create_stage,
+    running,
+    sends_of,
+    through_gate,
+)
+from tests.bridge.gate import Gate
+from tests.client import Client
+from tests.eventually import becomes
+from tests.faults_database.conftest import Bus, assert_delivered
+
+pytestmark = LOSES_CONNECTIONS
+
+#: Seconds within which a call must have failed.
+NOTICED = 20.0
+
+
+def vanish(gate: Gate) -> None:
+    """Nothing is forwarded any more; the proxy's kernel still acknowledges what it is sent."""
+    gate.hold_questions()
+    gate.hold_answers()
+
+
+def lost(caplog: pytest.LogCaptureFixture) -> set[str]:
+    """The parts of the bridge that have noticed."""
+    return {
+        record.name
+        for record in caplog.records
+        if record.getMessage() in ("database.unavailable", "listener.lost")
+    }
+
+
+def test_every_part_of_a_bridge_notices_a_vanished_host_and_goes_on_once_it_is_back(
+    client: Client,
+    bridge_url: str,
+    database_gate: Gate,
+    bus: Bus,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """With the deadlines of every bridge: nothing is shortened here."""
+    caplog.set_level("DEBUG", "stagebus")
+    client.set_destination("tasks", max_send_messages=5)
+
+    async def scenario() -> None:
+        async with running(bus.settings(through_gate(bridge_url, database_gate))):
+            # One batch: the other lane is free, and so the relay goes on asking.
+            job_id = create_stage(client, 1000, batch_size=1000)
+            await becomes(lambda: sends_of(client) >= 5)
+            vanish(database_gate)
+            assert not all_queued(client)
+            assert not lost(caplog)
+            everyone = {f"stagebus.{part}" for part in ("relay", "lane", "maintenance", "listener")}
+            await becomes(lambda: lost(caplog) == everyone, NOTICED)
+            # What was held comes late: calls that their bridge has given up.
+            database_gate.open()
+            await becomes(lambda: all_queued(client))
+        assert_delivered(client, bus, [job_id])
+
+    asyncio.run(scenario())
+
+
+CLAIM = batch.Claim(
+    job_id=uuid4(), batch_id=uuid4(), stage=1, claim_epoch=1, dispatch=1, task_type="tiles",
+    entity_kind="queue", entity="tasks", max_send_bytes=1000, max_send_messages=10,
+    published_through=0, last_index=9, average_body_bytes=100, seq=1,
+)  # fmt: skip
+RECORD = batch.SendRecord(
+    first_index=1, last_index=9, messages=9, size=900, seconds=0.1, outcome="accepted", error=None
+)
+
+CALLS: dict[str, Callable[[Database], Coroutine[Any, Any, Any]]] = {
+    "check_api": lambda database: database.check_api(),
+    "check_fsync": lambda database: database.check_fsync(),
+    "claim_batches": lambda database: database.claim_batches(uuid4(), 1, 60, 0),
+    "batch_messages": lambda database: database.batch_messages(CLAIM, 0, 10),
+    "record_send": lambda database: database.record_send(CLAIM, RECORD, 60),
+    "finish_batch": lambda database: database.finish_batch(CLAIM),
+    "fail_batch": lambda database: database.fail_batch(CLAIM, "reason", 3),
+    "extend_lease": lambda database: database.extend_lease(CLAIM, 60),
+    "maintain": lambda database: database.maintain(10),
+    "working_orders": lambda database: database.working_orders(),
+    "work_order": lambda database: database.work_order(1),
+    "fail_order_step": lambda database: database.fail_order_step(1, "reason"),
+}
+
+
+def test_every_call_has_a_deadline(
+    bridge_url: str, database_gate: Gate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connection, "CALL_DEADLINE", 0.3)
+    monkeypatch.setattr(connection, "CANCEL_PATIENCE", 0.1)
+
+    async def scenario() -> None:
+        databases = {
+            name: Database(through_gate(bridge_url, database_gate), name) for name in CALLS
+        }
+        await asyncio.gather(*(database.check_api() for database in databases.values()))
+        vanish(database_gate)
+        began = time.monotonic()
+        outcomes = await asyncio.gather(
+            *(call(databases[name]) for name, call in CALLS.items()), return_exceptions=True
+        )
+        assert time.monotonic() - began < 5
+        assert {type(outcome) for outcome in outcomes} == {CallTimedOut}
+        database_gate.cut()
+        database_gate.open()
+        await asyncio.gather(*(database.check_api() for database in databases.values()))
+        await asyncio.gather(*(database.close() for database in databases.values()))
+
+    asyncio.run(scenario())
+
+
+def test_a_connection_that_is_not_answered_has_a_deadline_too(
+    bridge_url: str, database_gate: Gate
+) -> None:
+    vanish(database_gate)
+    database = Database(f"{through_gate(bridge_url, database_gate)} connect_timeout=2", "test")
+    with pytest.raises(DatabaseUnavailable, match="timeout"):
+        asyncio.run(database.check_api())
+
+
+def test_a_call_that_waits_behind_a_lock_is_given_up_and_leaves_no_backend_behind(
+    client: Client, bridge_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Otherwise each repetition would leave one more, until the server takes no connection."""
+    monkeypatch.setattr(connection, "CALL_DEADLINE", 0.3)
+    create_stage(client, 10)
+    database = Database(bridge_url, "test")
+
+    async def scenario() -> None:
+        (claim,) = await database.claim_batches(uuid4(), 1, 60, 0)
+        with client.transaction():
+            client.execute("select from stagebus_data.batches for update")
+            for _ in range(3):
+                with pytest.raises(CallTimedOut, match=r"no answer within 0\.3 seconds"):
+                    await database.extend_lease(claim, 60)
+            with Client(client.url) as other:
+                await becomes(
+                    lambda: (
+                        not other.value(
+                            "select count(*) from pg_stat_activity where wait_event_type = 'Lock'"
+                            " and datname = current_database()"
+                        )
+                    )
+                )
+        assert await database.extend_lease(claim, 60)
+        await database.close()
+
+    asyncio.run(scenario())
+
+
+def test_a_bridge_can_be_stopped_while_its_database_has_vanished(
+    client: Client,
+    bridge_url: str,
+    database_gate: Gate,
+    bus: Bus,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """No call that hangs, and none that is cancelled while it hangs, holds it up."""
+    monkeypatch.setattr(connection, "CALL_DEADLINE", 1.0)
+    monkeypatch.setattr(lease, "DRAIN_PATIENCE", 1.0)
+    client.set_destination("tasks", max_send_messages=5)
+    given = bus.settings(f"{through_gate(bridge_url, database_gate)} connect_timeout=2", lease=30)
+
+    async def scenario() -> float:
+        async with running(given):
+            create_stage(client, 1000)
+            await becomes(lambda: sends_of(client) >= 5)
+            vanish(database_gate)
+            began = time.monotonic()
+        return time.monotonic() - began
+
+    # A call's deadline, the lanes' patience, and a connection on its way.
+    assert asyncio.run(scenario()) < 8
