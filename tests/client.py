@@ -497,6 +497,16 @@ class Client:
             )
         )
 
+    def fail_unsendable_task(
+        self, claim: Claim, task_index: int, error: str = "not taken", epoch: int | None = None
+    ) -> bool:
+        done: bool = self.value(
+            "select stagebus.fail_unsendable_task(%s, %s, %s, %s, %s)",
+            claim.job_id, claim.batch_id, claim.claim_epoch if epoch is None else epoch,
+            task_index, error,
+        )  # fmt: skip
+        return done
+
     def release_batch(self, claim: Claim, delay: timedelta = timedelta()) -> bool:
         return bool(
             self.value(

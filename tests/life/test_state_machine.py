@@ -89,6 +89,7 @@ def batches_by_themselves(client: Client) -> None:
     job_id = client.create_job()
     client.create_stage_tasks(job_id, 1, "work", 8)
     released, again, failed, finished = client.claim_batches(4)
+    client.fail_unsendable_task(released, 1)
     client.release_batch(released)
     client.fail_batch(again)
     client.fail_batch(failed, max_attempts=1)

@@ -1,0 +1,88 @@
+"""Destinations that are paused, by an operator or by a bridge, and throttled ones."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from tests.client import Claim, Client
+
+SECOND = timedelta(seconds=1)
+
+
+@pytest.fixture(autouse=True)
+def two_batches(client: Client) -> None:
+    client.stop_clock()
+    client.set_task_type("work", batch_size=1)
+    client.create_stage_tasks(client.create_job(), 1, "work", 2)
+
+
+def release(client: Client, claim: Claim, destination_is: str | None) -> Any:
+    return client.value(
+        "select stagebus.release_batch(%s, %s, %s, '0', 'the broker says no', %s)",
+        claim.job_id, claim.batch_id, claim.claim_epoch, destination_is,
+    )  # fmt: skip
+
+
+def test_what_an_operator_pauses_waits_for_an_operator(client: Client) -> None:
+    client.execute("select stagebus.pause_destination('tasks', 'the subscription is moved')")
+    assert client.destination().pause_reason == "the subscription is moved, by postgres"
+    client.advance(timedelta(days=1))
+    assert client.claim_batches(10) == []
+    client.execute("select stagebus.resume_destination('tasks')")
+    assert len(client.claim_batches(10)) == 2
+    assert client.destination().status == "active"
+
+
+def test_what_a_bridge_pauses_is_tried_with_one_batch_every_ten_seconds(client: Client) -> None:
+    assert release(client, client.claim(), "refused")
+    paused = client.destination()
+    assert (paused.status, paused.pause_reason) == ("paused", "the broker says no")
+    assert client.claim_batches(10) == []
+    client.advance(SECOND * 10)
+    (tried,) = client.claim_batches(10)
+    assert client.claim_batches(10) == [], "no other bridge tries at the same time"
+    assert release(client, tried, "refused")
+    client.advance(SECOND * 10)
+    (tried,) = client.claim_batches(10)
+    client.record_send(tried, tried.last_index, tried.last_index)
+    assert client.destination().status == "active"
+    assert len(client.claim_batches(10)) == 1
+
+
+def test_a_batch_whose_bridge_died_may_be_the_one_that_is_tried(client: Client) -> None:
+    first, second = client.claim_batches(2)
+    client.record_send(first, first.last_index, first.last_index)
+    client.finish_batch(first)
+    assert release(client, second, "refused")
+    client.advance(SECOND * 10)
+    client.claim()
+    client.advance(timedelta(minutes=2))
+    (tried,) = client.claim_batches(10)
+    assert tried.batch_id == second.batch_id
+    assert client.column("select outcome from stagebus.sends order by recorded_at")[-1] == "unknown"
+
+
+def test_a_bridge_does_not_end_the_pause_of_an_operator(client: Client) -> None:
+    first, second = client.claim_batches(2)
+    client.execute("select stagebus.pause_destination('tasks')")
+    assert release(client, first, "refused")
+    client.record_send(second, second.last_index, second.last_index)
+    assert client.destination().pause_reason == "paused, by postgres"
+    assert client.destination().probe_at is None
+
+
+def test_throttled_means_nobody_for_two_seconds(client: Client) -> None:
+    assert release(client, client.claim(), "throttled")
+    assert client.claim_batches(10) == []
+    client.advance(SECOND * 2)
+    assert len(client.claim_batches(10)) == 2
+    assert set(client.column("select publish_attempts from stagebus.batches")) == {0}
+
+
+@pytest.mark.parametrize("function", ["pause_destination", "resume_destination"])
+def test_a_destination_that_does_not_exist_is_named(client: Client, function: str) -> None:
+    with client.refused("SB125"):
+        client.execute(f"select stagebus.{function}('a-typo')")
