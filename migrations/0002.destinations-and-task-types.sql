@@ -2,6 +2,8 @@
 -- depends: 0001.roles
 set local role stagebus_owner;
 
+-- duplicate_window: for how long the broker drops a message whose id it has seen. old_repeats: what
+-- becomes of a batch that may have been sent longer ago.
 -- A paused destination whose probe_at is set was paused by a bridge, since the broker refuses it;
 -- from then on one batch at a time is tried. probe_at null: somebody paused it, and must resume it.
 create table if not exists stagebus_data.destinations (
@@ -14,12 +16,17 @@ create table if not exists stagebus_data.destinations (
     paused_at          timestamptz,
     pause_reason       text,
     probe_at           timestamptz,
+    duplicate_window   interval    not null default interval '10 minutes',
+    old_repeats        text        not null default 'hold',
     throttled_until    timestamptz,
     constraint entity_is_a_queue_or_a_topic check (entity_kind in ('queue', 'topic')),
     constraint entity_is_named check (length(entity) between 1 and 260),
     constraint a_send_holds_at_least_one_small_message check (max_send_bytes >= 4096),
     constraint a_send_holds_at_least_one_message check (max_send_messages >= 1),
     constraint a_pause_has_a_reason check ((paused_at is null) = (pause_reason is null)),
+    constraint duplicate_window_is_0_to_7_days
+        check (duplicate_window between interval '0' and interval '7 days'),
+    constraint old_repeats_is_hold_or_resend check (old_repeats in ('hold', 'resend')),
     constraint only_a_paused_destination_is_probed check (probe_at is null or paused_at is not null)
 );
 

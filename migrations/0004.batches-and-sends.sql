@@ -4,6 +4,8 @@ set local role stagebus_owner;
 
 -- A batch covers the tasks first_index .. last_index, or, when scattered, those of them that
 -- batch_members lists. published_through: all its tasks up to this index were accepted.
+-- reported_at: when its bridge claimed it or last recorded a send. unanswered_since: sends of this
+-- dispatch up to unanswered_through may have arrived, the first of them then.
 -- start_due_at: when to look whether its messages were started; null: not queued, or all were.
 -- A batch of kind job is one message of job_messages; its task_count, too, is 1.
 create table if not exists stagebus_data.batches (
@@ -25,6 +27,9 @@ create table if not exists stagebus_data.batches (
     ready_at           timestamptz not null,
     published_through  integer     not null,
     publish_attempts   integer     not null default 0,
+    reported_at        timestamptz,
+    unanswered_since   timestamptz,
+    unanswered_through integer,
     send_count         integer     not null default 0,
     last_error         text,
     created_at         timestamptz not null,
@@ -46,6 +51,8 @@ create table if not exists stagebus_data.batches (
         check (published_through between first_index - 1 and last_index),
     constraint a_queued_batch_is_published_through_its_last_task
         check (state <> 'queued' or (published_through = last_index and queued_at is not null)),
+    constraint what_is_unanswered_has_a_time_and_an_end
+        check ((unanswered_since is null) = (unanswered_through is null)),
     constraint only_a_queued_batch_is_due_to_be_started
         check (start_due_at is null or state = 'queued')
 ) with (fillfactor = 50);

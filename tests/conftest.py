@@ -124,7 +124,14 @@ def migrate_template(
     *, host: str, port: int, user: str, dbname: str, password: str | None, **_: Any
 ) -> None:
     """What makes the template: pytest-postgresql calls it once."""
-    migrate(make_conninfo(host=host, port=port, user=user, dbname=dbname, password=password))
+    url = make_conninfo(host=host, port=port, user=user, dbname=dbname, password=password)
+    migrate(url)
+    with psycopg.connect(url) as connection:
+        # Tests move the clock by hours; few are about what has become too old to be repeated.
+        connection.execute(
+            "select stagebus.set_destination(d, duplicate_window => '7 days')"
+            " from unnest(array['tasks', 'jobs']) as d"
+        )
 
 
 template = factories.postgresql_noproc(

@@ -107,18 +107,32 @@ begin
 
     return query
     with candidate as (
-        select b.job_id, b.batch_id, s.ending is not null and b.kind = 'tasks' as ending
+        select b.job_id, b.batch_id,
+            case
+                -- An order to cancel is obeyed before it comes to this batch.
+                when s.ending is not null and b.kind = 'tasks' then 'cancelled'
+                -- With time for this claim to send it: a lease, and a send that outlasts it.
+                when b.unanswered_since < v_now + 2 * p_lease - d.duplicate_window
+                    and d.old_repeats = 'hold' then 'held'
+                else 'publishing'
+            end as state
         from unnest(v_job_ids, v_batch_ids) as l (job_id, batch_id)
         join batches as b on b.job_id = l.job_id and b.batch_id = l.batch_id
         join stages as s on s.job_id = b.job_id and s.stage = b.stage
+        join destinations as d on d.destination = b.destination
     ),
     claimed as (
         update batches as b set
-            -- An order to cancel is obeyed before it comes to this batch.
-            state = case when c.ending then 'cancelled' else 'publishing' end,
+            state = c.state,
             claim_epoch = b.claim_epoch + 1,
-            claimed_by = case when not c.ending then p_bridge_id end,
-            lease_until = case when not c.ending then v_now + p_lease end
+            claimed_by = case c.state when 'publishing' then p_bridge_id end,
+            lease_until = case c.state when 'publishing' then v_now + p_lease end,
+            reported_at = v_now,
+            last_error = case c.state
+                when 'held' then format(
+                    'what was sent at %s may have arrived, and the broker may not know its ids any '
+                    'more: unhold_batch sends it again all the same', b.unanswered_since)
+                else b.last_error end
         from candidate as c
         where b.job_id = c.job_id and b.batch_id = c.batch_id
             and b.state in ('pending_queue', 'publishing')
@@ -142,4 +156,5 @@ comment on function stagebus.claim_batches(uuid, integer, interval, bigint) is
     'ran out (and the range they may have sent goes to the ledger as unknown), then waiting ones '
     'with seq above p_after_seq. Passes over locked rows and paused or throttled destinations; of '
     'one that the broker had refused, one batch every 10 seconds to see whether it does still; '
-    'a batch whose stage is being cancelled is cancelled instead. Raises SB115.';
+    'a batch whose stage is being cancelled is cancelled instead, one that may have been sent too '
+    'long ago for the broker to drop a repeat is held. Raises SB115.';

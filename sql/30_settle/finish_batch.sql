@@ -19,7 +19,9 @@ begin
             v_now + nullif(ty.start_timeout, interval '0') end,
         claimed_by = null,
         lease_until = null,
-        last_error = null
+        last_error = null,
+        unanswered_since = null,
+        unanswered_through = null
     from stages as s
     join task_types as ty on ty.task_type = s.task_type
     where s.job_id = b.job_id and s.stage = b.stage

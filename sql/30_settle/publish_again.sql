@@ -23,7 +23,9 @@ begin
         publish_attempts = 0,
         last_error = p_reason,
         queued_at = null,
-        start_due_at = null
+        start_due_at = null,
+        unanswered_since = null,
+        unanswered_through = null
     where b.job_id = p_job_id and b.batch_id = p_batch_id and b.state in (
         'pending_queue', 'publishing', 'queued', 'held', 'failed', 'cancelled');
     notify stagebus_ready;

@@ -25,6 +25,15 @@ begin
         published_through = case p_outcome
             when 'accepted' then p_last_index else b.published_through end,
         lease_until = v_now + p_lease,
+        reported_at = v_now,
+        unanswered_since = case
+            when p_outcome = 'unknown' then least(b.unanswered_since, v_now - p_duration)
+            when p_outcome = 'accepted' and p_last_index >= b.unanswered_through then null
+            else b.unanswered_since end,
+        unanswered_through = case
+            when p_outcome = 'unknown' then greatest(b.unanswered_through, p_last_index)
+            when p_outcome = 'accepted' and p_last_index >= b.unanswered_through then null
+            else b.unanswered_through end,
         send_count = b.send_count + 1
     where b.job_id = p_job_id and b.batch_id = p_batch_id
         and b.state = 'publishing' and b.claim_epoch = p_claim_epoch

@@ -12,7 +12,10 @@ declare
     v_now timestamptz := stagebus.clock();
 begin
     with unreported as (
-        update batches as b set send_count = b.send_count + 1
+        update batches as b set
+            send_count = b.send_count + 1,
+            unanswered_since = least(b.unanswered_since, b.reported_at),
+            unanswered_through = b.last_index
         where b.job_id = p_job_id and b.batch_id = p_batch_id
             and b.state = 'publishing' and b.published_through < b.last_index
         returning b.*

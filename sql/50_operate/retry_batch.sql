@@ -40,7 +40,12 @@ begin
         jsonb_build_object('unfinished', coalesce(unfinished, false)), reason,
         v_waiting + v_running);
     if v_batch.state = 'failed' then
-        update batches as b set state = 'pending_queue', publish_attempts = 0, ready_at = v_now
+        update batches as b set
+            state = 'pending_queue',
+            publish_attempts = 0,
+            ready_at = v_now,
+            unanswered_since = null,
+            unanswered_through = null
         where b.job_id = p_job_id and b.batch_id = p_batch_id and b.state = 'failed';
         notify stagebus_ready;
     else

@@ -4,7 +4,9 @@ create or replace function stagebus.set_destination(
     entity text default null,
     entity_kind text default null,
     max_send_bytes integer default null,
-    max_send_messages integer default null
+    max_send_messages integer default null,
+    duplicate_window interval default null,
+    old_repeats text default null
 ) returns void
 language plpgsql
 security definer
@@ -20,7 +22,9 @@ begin
         entity = coalesce(set_destination.entity, d.entity),
         entity_kind = coalesce(set_destination.entity_kind, d.entity_kind),
         max_send_bytes = coalesce(set_destination.max_send_bytes, d.max_send_bytes),
-        max_send_messages = coalesce(set_destination.max_send_messages, d.max_send_messages)
+        max_send_messages = coalesce(set_destination.max_send_messages, d.max_send_messages),
+        duplicate_window = coalesce(set_destination.duplicate_window, d.duplicate_window),
+        old_repeats = coalesce(set_destination.old_repeats, d.old_repeats)
     where d.destination = p_destination;
 exception when check_violation or not_null_violation then
     get stacked diagnostics v_rule = constraint_name;
@@ -32,6 +36,10 @@ exception when check_violation or not_null_violation then
         'Correct the argument; \d stagebus_data.destinations shows the limits.');
 end;
 $$;
-comment on function stagebus.set_destination(text, text, text, integer, integer) is
+comment on function stagebus.set_destination(
+    text, text, text, integer, integer, interval, text) is
     'Creates or changes a destination; what is left out keeps its value or the default: the '
-    'entity of the same name, a queue, 262144 bytes and 4500 messages per send. Raises SB116.';
+    'entity of the same name, a queue, 262144 bytes and 4500 messages per send; duplicate_window '
+    '10 minutes, the broker''s own, within which it drops repeats (0: it never does); old_repeats '
+    'hold: a batch that may have been sent longer ago waits for unhold_batch (resend: it goes out, '
+    'and may be stored twice). Raises SB116.';

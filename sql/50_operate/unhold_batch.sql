@@ -19,11 +19,19 @@ begin
         return row(
             null, 'unhold_batch', 'dry run', p_job_id, v_batch.stage, p_batch_id,
             v_batch.task_count, 0,
-            format('it goes on after task %s', v_batch.published_through))::stagebus.order_report;
+            format('it goes on after task %s%s', v_batch.published_through, coalesce(
+                format('; what was sent at %s may be there twice', v_batch.unanswered_since), ''))
+        )::stagebus.order_report;
     end if;
     v_order_id := stagebus.begin_order(
         'unhold_batch', p_job_id, v_batch.stage, p_batch_id, '{}', reason, v_batch.task_count);
-    update batches as b set state = 'pending_queue', publish_attempts = 0, ready_at = v_now
+    update batches as b set
+        state = 'pending_queue',
+        publish_attempts = 0,
+        ready_at = v_now,
+        -- Whoever lets it go has decided about what may have arrived.
+        unanswered_since = null,
+        unanswered_through = null
     where b.job_id = p_job_id and b.batch_id = p_batch_id and b.state = 'held';
     notify stagebus_ready;
     perform stagebus.end_order(v_order_id, v_batch.task_count);

@@ -9,7 +9,7 @@ select
         from stagebus_data.batches as b
         where b.destination = d.destination and b.state = 'publishing'
     ) as publishing_batches,
-    d.max_send_bytes, d.max_send_messages
+    d.max_send_bytes, d.max_send_messages, d.duplicate_window, d.old_repeats
 from stagebus_data.destinations as d
 cross join lateral (
     select count(*) as batches, min(b.ready_at) as oldest

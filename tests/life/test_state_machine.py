@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 from pathlib import Path
 from uuid import uuid4
 
@@ -77,6 +78,7 @@ def test_every_change_of_state_is_drawn_and_every_arrow_is_taken(recorded: Clien
         "work", batch_size=2, max_attempts=2, timeout="1 minute", retry_delay="0"
     )
     batches_by_themselves(recorded)
+    batches_that_were_sent_too_long_ago(recorded)
     batches_by_order(recorded)
     batches_that_are_cancelled(recorded)
     tasks(recorded)
@@ -94,6 +96,19 @@ def batches_by_themselves(client: Client) -> None:
     client.fail_batch(again)
     client.fail_batch(failed, max_attempts=1)
     client.finish_batch(finished)
+
+
+def batches_that_were_sent_too_long_ago(client: Client) -> None:
+    """One that its bridge gave back, and one whose bridge died."""
+    client.publish()
+    job_id = client.create_job()
+    client.create_stage_tasks(job_id, 1, "work", 4)
+    given_back, _ = client.claim_batches(2)
+    client.record_send(given_back, 1, 1, "unknown", "nobody answered")
+    client.fail_batch(given_back)
+    client.advance(timedelta(days=8))
+    client.claim_batches(10)
+    assert {batch.state for batch in client.batches(job_id)} == {"held"}
 
 
 def batches_by_order(client: Client) -> None:

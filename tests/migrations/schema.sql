@@ -21,6 +21,9 @@ CREATE TABLE stagebus_data.batches (
     ready_at timestamp with time zone NOT NULL,
     published_through integer NOT NULL,
     publish_attempts integer DEFAULT 0 NOT NULL,
+    reported_at timestamp with time zone,
+    unanswered_since timestamp with time zone,
+    unanswered_through integer,
     send_count integer DEFAULT 0 NOT NULL,
     last_error text,
     created_at timestamp with time zone NOT NULL,
@@ -34,7 +37,8 @@ CREATE TABLE stagebus_data.batches (
     CONSTRAINT batch_state_is_known CHECK ((state = ANY (ARRAY['pending_queue'::text, 'publishing'::text, 'queued'::text, 'held'::text, 'failed'::text, 'cancelled'::text]))),
     CONSTRAINT kind_is_tasks_or_job CHECK ((kind = ANY (ARRAY['tasks'::text, 'job'::text]))),
     CONSTRAINT only_a_queued_batch_is_due_to_be_started CHECK (((start_due_at IS NULL) OR (state = 'queued'::text))),
-    CONSTRAINT published_through_lies_in_the_batch CHECK (((published_through >= (first_index - 1)) AND (published_through <= last_index)))
+    CONSTRAINT published_through_lies_in_the_batch CHECK (((published_through >= (first_index - 1)) AND (published_through <= last_index))),
+    CONSTRAINT what_is_unanswered_has_a_time_and_an_end CHECK (((unanswered_since IS NULL) = (unanswered_through IS NULL)))
 )
 WITH (fillfactor='50');
 
@@ -117,12 +121,16 @@ CREATE TABLE stagebus_data.destinations (
     paused_at timestamp with time zone,
     pause_reason text,
     probe_at timestamp with time zone,
+    duplicate_window interval DEFAULT '00:10:00'::interval NOT NULL,
+    old_repeats text DEFAULT 'hold'::text NOT NULL,
     throttled_until timestamp with time zone,
     CONSTRAINT a_pause_has_a_reason CHECK (((paused_at IS NULL) = (pause_reason IS NULL))),
     CONSTRAINT a_send_holds_at_least_one_message CHECK ((max_send_messages >= 1)),
     CONSTRAINT a_send_holds_at_least_one_small_message CHECK ((max_send_bytes >= 4096)),
+    CONSTRAINT duplicate_window_is_0_to_7_days CHECK (((duplicate_window >= '00:00:00'::interval) AND (duplicate_window <= '7 days'::interval))),
     CONSTRAINT entity_is_a_queue_or_a_topic CHECK ((entity_kind = ANY (ARRAY['queue'::text, 'topic'::text]))),
     CONSTRAINT entity_is_named CHECK (((length(entity) >= 1) AND (length(entity) <= 260))),
+    CONSTRAINT old_repeats_is_hold_or_resend CHECK ((old_repeats = ANY (ARRAY['hold'::text, 'resend'::text]))),
     CONSTRAINT only_a_paused_destination_is_probed CHECK (((probe_at IS NULL) OR (paused_at IS NOT NULL)))
 );
 

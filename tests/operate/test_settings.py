@@ -78,6 +78,7 @@ def test_a_new_destination_has_the_defaults(client: Client) -> None:
     assert (row.entity, row.entity_kind) == ("heavy", "queue")
     assert (row.max_send_bytes, row.max_send_messages) == (262_144, 4500)
     assert (row.paused_at, row.throttled_until) == (None, None)
+    assert (row.duplicate_window, row.old_repeats) == (timedelta(minutes=10), "hold")
 
 
 def test_what_is_left_out_of_a_destination_keeps_its_value(client: Client) -> None:
@@ -96,6 +97,8 @@ def test_a_destination_that_breaks_a_rule_is_refused_with_the_rule(client: Clien
             ({"entity": "x" * 261}, "entity is named"),
             ({"max_send_bytes": 4095}, "a send holds at least one small message"),
             ({"max_send_messages": 0}, "a send holds at least one message"),
+            ({"duplicate_window": "8 days"}, "duplicate window is 0 to 7 days"),
+            ({"old_repeats": "drop"}, "old repeats is hold or resend"),
         ):
             with client.refused("SB116") as caught:
                 client.set_destination(name, **options)
