@@ -7,10 +7,12 @@ import asyncio
 import pytest
 
 from bridge import connection, maintenance
-from tests.bridge.conftest import all_queued, create_stage, running
+from tests.bridge.conftest import LOSES_CONNECTIONS, all_queued, create_stage, running
 from tests.client import Client
 from tests.eventually import becomes
 from tests.faults_database.conftest import Bus
+
+pytestmark = LOSES_CONNECTIONS
 
 
 def slow_down_orders(client: Client) -> None:
