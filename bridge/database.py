@@ -169,13 +169,13 @@ class Database:
             cursor = await connection.execute("select * from stagebus.working_orders()")
             return [order_id for (order_id,) in await cursor.fetchall()]
 
-    async def work_order(self, order_id: int) -> OrderReport:
-        """One bounded step of the order, in a transaction of its own."""
+    async def work_order(self, order_id: int, limit: int) -> OrderReport:
+        """One step of the order, of `limit` tasks at most, in a transaction of its own."""
         (report,) = await self._rows(
             OrderReport,
             "order_id, action, status, tasks, tasks_done",
-            "stagebus.work_order(%s)",
-            (order_id,),
+            "stagebus.work_order(%s, %s)",
+            (order_id, limit),
         )
         return report
 

@@ -8,7 +8,7 @@ from dataclasses import asdict
 import psycopg
 
 from bridge.database import Database
-from bridge.errors import DatabaseUnavailable
+from bridge.errors import CallTimedOut, DatabaseUnavailable
 from bridge.logs import EventLog
 
 log = EventLog("stagebus.maintenance")
@@ -19,15 +19,44 @@ INTERVAL = 2.0
 #: Tasks that one duty takes in one round, in one transaction.
 LIMIT = 1000
 
+#: Tasks that one step of an order takes.
+ORDER_LIMIT = 10_000
+
+#: The smallest share of these that a slow database is asked for.
+SMALLEST_SHARE = 0.001
+
+
+class Pace:
+    """The share of the limits that is asked for: smaller steps where whole ones take too long.
+
+    Without it, a step that the call's deadline undoes would be tried again as it was, for ever.
+    """
+
+    def __init__(self) -> None:
+        self.share = 1.0
+
+    def of(self, limit: int) -> int:
+        return max(1, round(limit * self.share))
+
+    def slow_down(self) -> None:
+        self.share = max(SMALLEST_SHARE, self.share / 2)
+
+    def speed_up(self) -> None:
+        self.share = min(1.0, self.share * 1.1)
+
 
 async def run(database_url: str) -> None:
     """Rounds without end; a database that is away is asked again."""
     database = Database(database_url, "maintenance")
+    pace = Pace()
     try:
         while True:
             more = False
             try:
-                more = await run_once(database)
+                more = await run_once(database, pace)
+            except CallTimedOut as error:
+                pace.slow_down()
+                log.warning("database.unavailable", error=str(error), share=pace.share)
             except DatabaseUnavailable as error:
                 log.debug("database.unavailable", error=str(error))
             except Exception:  # noqa: BLE001
@@ -38,26 +67,30 @@ async def run(database_url: str) -> None:
         await database.close()
 
 
-async def run_once(database: Database) -> bool:
+async def run_once(database: Database, pace: Pace) -> bool:
     """One round, and one step of each order; True when there is more to do at once."""
-    done = await database.maintain(LIMIT)
+    limit = pace.of(LIMIT)
+    done = await database.maintain(limit)
     counts = asdict(done)
     if any(counts.values()):
         log.info("maintenance.done", **counts)
-    more = max(done.lost_attempts, done.retried_tasks) >= LIMIT or done.republished_batches > 0
+    more = max(done.lost_attempts, done.retried_tasks) >= limit or done.republished_batches > 0
     for order_id in await database.working_orders():
-        more |= await _work(database, order_id)
+        more |= await _work(database, order_id, pace)
+    pace.speed_up()
     return more
 
 
-async def _work(database: Database, order_id: int) -> bool:
+async def _work(database: Database, order_id: int, pace: Pace) -> bool:
     """One step; True when the order goes on from here."""
     try:
-        order = await database.work_order(order_id)
-    except psycopg.Error as error:
+        order = await database.work_order(order_id, pace.of(ORDER_LIMIT))
+    except (psycopg.Error, CallTimedOut) as error:
         # Another session was in the way, or a defect of ours; the other orders go on.
         reason = str(error).partition("\n")[0]
         log.error("order.step_failed", order_id=order_id, error=reason)
+        if isinstance(error, CallTimedOut):
+            pace.slow_down()
         await database.fail_order_step(order_id, reason)
         return False
     if order.status == "done":

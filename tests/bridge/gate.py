@@ -24,6 +24,8 @@ class Gate:
         self.port = 0
         self.held = 0
         """Bytes of answers that wait to be passed on."""
+        self.held_questions = 0
+        """Bytes of what the clients say that wait."""
         self._refusing = False
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="gate")
@@ -122,12 +124,15 @@ class Gate:
     ) -> None:
         while data := await reader.read(65536):
             if not open_now.is_set():
-                waiting = len(data) if open_now is self._answers else 0
-                self.held += waiting
+                answers = len(data) if open_now is self._answers else 0
+                questions = len(data) - answers
+                self.held += answers
+                self.held_questions += questions
                 try:
                     await open_now.wait()
                 finally:
-                    self.held -= waiting
+                    self.held -= answers
+                    self.held_questions -= questions
             writer.write(data)
             await writer.drain()
         # One side has closed: so does the other.

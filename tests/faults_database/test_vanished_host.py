@@ -96,7 +96,7 @@ CALLS: dict[str, Callable[[Database], Coroutine[Any, Any, Any]]] = {
     "extend_lease": lambda database: database.extend_lease(CLAIM, 60),
     "maintain": lambda database: database.maintain(10),
     "working_orders": lambda database: database.working_orders(),
-    "work_order": lambda database: database.work_order(1),
+    "work_order": lambda database: database.work_order(1, 10),
     "fail_order_step": lambda database: database.fail_order_step(1, "reason"),
 }
 
@@ -123,6 +123,26 @@ def test_every_call_has_a_deadline(
         database_gate.open()
         await asyncio.gather(*(database.check_api() for database in databases.values()))
         await asyncio.gather(*(database.close() for database in databases.values()))
+
+    asyncio.run(scenario())
+
+
+def test_a_call_that_is_cancelled_while_it_hangs_is_over_as_cancelled(
+    bridge_url: str, database_gate: Gate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The driver would first wait for the server's answer."""
+    monkeypatch.setattr(connection, "CALL_DEADLINE", 0.5)
+
+    async def scenario() -> None:
+        database = Database(through_gate(bridge_url, database_gate), "test")
+        await database.check_api()
+        vanish(database_gate)
+        call = asyncio.create_task(database.check_api())
+        await becomes(lambda: database_gate.held_questions > 0)
+        call.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await asyncio.wait_for(call, NOTICED)
+        await database.close()
 
     asyncio.run(scenario())
 
