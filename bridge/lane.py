@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections import deque
 from contextlib import aclosing
 from enum import Enum
+from itertools import takewhile
 
 from bridge.batch import Claim
 from bridge.claimed import ClaimedBatch
@@ -25,6 +27,10 @@ UNREACHABLE_DELAY = 1.0
 #: Tasks of a batch that the broker may refuse for their content. With one more it is not the task
 #: that is to blame, and the batch waits for an operator.
 MOST_REFUSED = 3
+
+
+#: Why a task has failed that no empty send has room for.
+TOO_BIG = "alone it is too big for a send of the destination"
 
 
 class Result(Enum):
@@ -101,8 +107,9 @@ class Lane:
                     send = await self._new_send(claim)
                     if send.add(message):
                         continue
-                reason = "alone it is too big for a send of the destination"
-                if (result := await self._fail_task(batch, message.task_index, reason)) is not None:
+                if (
+                    result := await self._fail_task(batch, message.task_index, TOO_BIG)
+                ) is not None:
                     return result
         if len(send) and (result := await self._settle(batch, send)) is not None:
             return result
@@ -144,11 +151,20 @@ class Lane:
             batch.refused += 1
             return await self._fail_task(batch, send.first_index, reason)
         middle = len(send) // 2
-        for messages in (send.messages[:middle], send.messages[middle:]):
-            half = await self._new_send(batch.claim)
-            for message in messages:
-                half.add(message)
-            if (result := await self._settle(batch, half)) is not None:
+        parts = deque([send.messages[:middle], send.messages[middle:]])
+        while parts:
+            messages = parts.popleft()
+            part = await self._new_send(batch.claim)
+            fitting = list(takewhile(part.add, messages))
+            # None is passed over, should the new link take less than the one before.
+            if rest := messages[max(1, len(fitting)) :]:
+                parts.appendleft(rest)
+            result = (
+                await self._settle(batch, part)
+                if fitting
+                else await self._fail_task(batch, messages[0].task_index, TOO_BIG)
+            )
+            if result is not None:
                 return result
         return None
 
