@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -18,10 +19,9 @@ from bridge.local.postgres import LocalPostgres
 from bridge.migrate import migrate
 from bridge.settings import Settings
 from tests.bridge.conftest import (
-    BRIDGE_LOGIN,
+    DATABASE_PASSWORD,
+    as_login,
     assert_ledger_is_whole,
-    audiences,
-    bridge_url,
     collect_garbage,
     database_gate,
     expected_ids,
@@ -29,9 +29,29 @@ from tests.bridge.conftest import (
     states,
 )
 from tests.client import Client
-from tests.conftest import another_postgres
+from tests.conftest import Server, another_postgres
 
-__all__ = ["audiences", "bridge_url", "collect_garbage", "database_gate"]
+__all__ = ["collect_garbage", "database_gate"]
+
+#: A bridge's login; the roles of a server are shared, so another process has another.
+LOGIN = f"stagebus_test_faults_{os.getpid()}"
+
+
+@pytest.fixture(scope="session")
+def bridge_login(server: Server, template: Any) -> Iterator[None]:
+    """The login exists; the template has made the role that it is a member of."""
+    with psycopg.connect(server.url(server.maintenance_dbname), autocommit=True) as connection:
+        connection.execute(
+            f"create role {LOGIN} login password '{DATABASE_PASSWORD}' in role stagebus_bridge"
+        )
+        yield
+        connection.execute(f"drop role {LOGIN}")
+
+
+@pytest.fixture
+def bridge_url(bridge_login: None, database_url: str) -> str:
+    """The test's database, as a bridge's login."""
+    return as_login(database_url, LOGIN)
 
 
 @dataclass(frozen=True)
@@ -68,13 +88,13 @@ def own_postgres(**settings: str) -> Iterator[LocalPostgres]:
     with another_postgres(settings) as postgres:
         migrate(postgres.url())
         with psycopg.connect(postgres.url(), autocommit=True) as connection:
-            connection.execute(f"create role {BRIDGE_LOGIN} login in role stagebus_bridge")
+            connection.execute(f"create role {LOGIN} login in role stagebus_bridge")
         yield postgres
 
 
 def as_bridge(url: str) -> str:
     """The same server, as the login that `own_postgres` has made."""
-    return url.replace("postgresql://postgres@", f"postgresql://{BRIDGE_LOGIN}@")
+    return url.replace("postgresql://postgres@", f"postgresql://{LOGIN}@")
 
 
 def assert_delivered(client: Client, bus: Bus, job_ids: Sequence[UUID]) -> None:

@@ -8,7 +8,7 @@ import shutil
 import socket
 import subprocess
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -34,15 +34,15 @@ def program() -> str:
 
 
 @contextmanager
-def pgbouncer(database_url: str, logins: Sequence[str], *, size: int) -> Iterator[str]:
-    """The same database through a pool of `size` sessions for each login; yields its URL."""
+def pgbouncer(database_url: str, *, size: int) -> Iterator[str]:
+    """The same database through a pool of `size` sessions; yields its URL."""
     binary = program()
     server = conninfo_to_dict(database_url)
     folder = Path(tempfile.mkdtemp(prefix="stagebus-pool-"))
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    (folder / "users").write_text("".join(f'"{login}" ""\n' for login in logins))
+    (folder / "users").write_text(f'"{server["user"]}" "{server.get("password") or ""}"\n')
     (folder / "pgbouncer.ini").write_text(
         "[databases]\n"
         f"* = host={server['host']} port={server['port']}\n"

@@ -16,7 +16,6 @@ from bridge.cli import main
 from bridge.errors import UnsafeDatabase
 from bridge.relay import Relay
 from tests.bridge.conftest import (
-    BRIDGE_LOGIN,
     BridgeProcess,
     all_queued,
     create_stage,
@@ -25,7 +24,7 @@ from tests.bridge.conftest import (
 from tests.client import Client
 from tests.eventually import becomes
 from tests.faults_database.commits import watch_commits
-from tests.faults_database.conftest import Bus, assert_delivered
+from tests.faults_database.conftest import LOGIN, Bus, assert_delivered
 
 
 def test_a_bridge_waits_for_the_disk_although_the_defaults_are_not_to(
@@ -33,7 +32,7 @@ def test_a_bridge_waits_for_the_disk_although_the_defaults_are_not_to(
 ) -> None:
     database = conninfo_to_dict(bridge_url)["dbname"]
     client.execute(f'alter database "{database}" set synchronous_commit = off')
-    of_role = f'alter role {BRIDGE_LOGIN} in database "{database}"'
+    of_role = f'alter role {LOGIN} in database "{database}"'
     client.execute(f"{of_role} set synchronous_commit = off")
     seen = watch_commits(client)
 
@@ -44,12 +43,12 @@ def test_a_bridge_waits_for_the_disk_although_the_defaults_are_not_to(
         assert_delivered(client, bus, [job_id])
 
     asyncio.run(scenario())
-    assert seen(BRIDGE_LOGIN) == {"on"}
+    assert seen(LOGIN) == {"on"}
     # What looked would have seen the default.
     create_stage(client, 1, task_type="shapes")
     with Client(bridge_url) as other:
         other.claim_batches(1)
-    assert seen(BRIDGE_LOGIN) == {"on", "off"}
+    assert seen(LOGIN) == {"on", "off"}
 
 
 @pytest.fixture

@@ -11,7 +11,6 @@ from psycopg.conninfo import make_conninfo
 
 from bridge.local.postgres import LocalPostgres
 from tests.bridge.conftest import (
-    BRIDGE_LOGIN,
     LOSES_CONNECTIONS,
     all_queued,
     create_stage,
@@ -20,7 +19,7 @@ from tests.bridge.conftest import (
 )
 from tests.client import Client
 from tests.eventually import becomes
-from tests.faults_database.conftest import Bus, assert_delivered, own_postgres
+from tests.faults_database.conftest import LOGIN, Bus, assert_delivered, own_postgres
 from tests.faults_database.standby import standby_of
 
 pytestmark = LOSES_CONNECTIONS
@@ -49,7 +48,7 @@ def test_a_bridge_goes_on_at_the_new_primary(end: End, bus: Bus) -> None:
         url = make_conninfo(
             host="127.0.0.1,127.0.0.1",
             port=f"{old.port},{new.port}",
-            user=BRIDGE_LOGIN,
+            user=LOGIN,
             dbname="postgres",
             target_session_attrs="read-write",
         )

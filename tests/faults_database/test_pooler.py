@@ -8,7 +8,6 @@ import psycopg
 import pytest
 
 from tests.bridge.conftest import (
-    BRIDGE_LOGIN,
     LOSES_CONNECTIONS,
     all_queued,
     create_stage,
@@ -18,15 +17,13 @@ from tests.bridge.conftest import (
 from tests.client import Client
 from tests.eventually import becomes
 from tests.faults_database.commits import watch_commits
-from tests.faults_database.conftest import Bus, assert_delivered
+from tests.faults_database.conftest import LOGIN, Bus, assert_delivered
 from tests.faults_database.pooler import pgbouncer
 
 pytestmark = LOSES_CONNECTIONS
 
 #: The sessions of the pool.
-SESSIONS = (
-    "from pg_stat_activity where datname = current_database() and usename = '" + BRIDGE_LOGIN + "'"
-)
+SESSIONS = "from pg_stat_activity where datname = current_database() and usename = '" + LOGIN + "'"
 
 
 def spoil(url: str) -> None:
@@ -46,7 +43,7 @@ def test_a_bridge_publishes_through_a_pooler_and_its_commits_wait_for_the_disk(
     client.set_destination("tasks", max_send_messages=20)
 
     async def scenario() -> None:
-        with pgbouncer(bridge_url, [BRIDGE_LOGIN], size=2) as url:
+        with pgbouncer(bridge_url, size=2) as url:
             async with running(bus.settings(url, connections=3)):
                 job_ids = [create_stage(client, 500, task_type=kind) for kind in ("a", "b")]
                 await becomes(lambda: sends_of(client) >= 5)
@@ -56,7 +53,7 @@ def test_a_bridge_publishes_through_a_pooler_and_its_commits_wait_for_the_disk(
             assert_delivered(client, bus, job_ids)
 
     asyncio.run(scenario())
-    assert seen(BRIDGE_LOGIN) == {"on"}
+    assert seen(LOGIN) == {"on"}
     assert "database.unavailable" not in [record.getMessage() for record in caplog.records]
 
 
@@ -66,7 +63,7 @@ def test_a_bridge_goes_on_when_the_pool_loses_its_sessions(
     client.set_destination("tasks", max_send_messages=20)
 
     async def scenario() -> None:
-        with pgbouncer(bridge_url, [BRIDGE_LOGIN], size=2) as url:
+        with pgbouncer(bridge_url, size=2) as url:
             async with running(bus.settings(url)):
                 job_id = create_stage(client, 1000)
                 for sends in (5, 15, 25):
