@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import socket
 from collections.abc import Sequence
 from datetime import timedelta
 from uuid import UUID
@@ -14,6 +16,7 @@ from psycopg.rows import TupleRow, class_row
 from bridge.batch import Claim, Message, SendRecord
 from bridge.connection import AWAY, connect, describe
 from bridge.errors import DatabaseUnavailable, IncompatibleDatabase
+from bridge.failpoints import failpoint, shut_down
 from bridge.orders import Maintained, OrderReport
 
 #: The versions of stagebus.api_version() that this bridge can work with.
@@ -38,6 +41,15 @@ class Database:
             await self._connection.close()
             self._connection = None
 
+    async def cut(self, *, answered: bool) -> None:
+        """For failpoints: the connection ends, and an answer on its way is lost with it."""
+        if self._connection is None or self._connection.closed:
+            return
+        with socket.socket(fileno=os.dup(self._connection.fileno())) as beneath:
+            shut_down(beneath)
+        if answered:
+            raise await self._lost(self._connection, psycopg.OperationalError("it was cut"))
+
     async def check_api(self) -> None:
         """Raises IncompatibleDatabase unless the installed API is one of API_VERSIONS."""
         try:
@@ -57,6 +69,7 @@ class Database:
                 " or run stagebus migrate of this one"
             )
 
+    @failpoint
     async def claim_batches(
         self, bridge_id: UUID, limit: int, lease: float, after_seq: int
     ) -> list[Claim]:
@@ -87,6 +100,7 @@ class Database:
         except AWAY as error:
             raise await self._lost(connection, error) from error
 
+    @failpoint
     async def record_send(self, claim: Claim, record: SendRecord, lease: float) -> bool:
         """True when it is in the ledger; False when the batch is no longer this claim's."""
         return await self._flag(
@@ -104,10 +118,12 @@ class Database:
             ),
         )
 
+    @failpoint
     async def finish_batch(self, claim: Claim) -> bool:
         """True when the batch is now queued; False when it is no longer this claim's."""
         return await self._flag("select stagebus.finish_batch(%s, %s, %s)", _key(claim))
 
+    @failpoint
     async def fail_batch(self, claim: Claim, error: str, attempts: int) -> str | None:
         """The batch's new state, or None when it is no longer this claim's."""
         value = await self._value(
@@ -115,6 +131,7 @@ class Database:
         )
         return None if value is None else str(value)
 
+    @failpoint
     async def release_batch(self, claim: Claim, delay: float, reason: str | None) -> bool:
         """True when the batch waits again; False when it is no longer this claim's."""
         return await self._flag(
@@ -122,6 +139,7 @@ class Database:
             (*_key(claim), timedelta(seconds=delay), reason),
         )
 
+    @failpoint
     async def extend_lease(self, claim: Claim, lease: float) -> bool:
         """True when the lease now runs `lease` seconds from here on."""
         return await self._flag(
@@ -129,6 +147,7 @@ class Database:
             (*_key(claim), timedelta(seconds=lease)),
         )
 
+    @failpoint
     async def maintain(self, limit: int) -> Maintained:
         """One round of house-keeping, within `limit` tasks for each duty."""
         connection = await self._connected()
@@ -153,6 +172,7 @@ class Database:
         except AWAY as error:
             raise await self._lost(connection, error) from error
 
+    @failpoint
     async def work_order(self, order_id: int) -> OrderReport:
         """One bounded step of the order, in a transaction of its own."""
         connection = await self._connected()
