@@ -110,13 +110,13 @@ def failpoint(
     name = call.__name__
     assert name in CALLS
 
-    async def failing(edge: S, *arguments: P.args, **named: P.kwargs) -> T:
+    async def failing(edge: S, /, *arguments: P.args, **named: P.kwargs) -> T:
         await _pass(f"{name}.before", edge)
         answer = await call(edge, *arguments, **named)
         await _pass(f"{name}.after", edge)
         return answer
 
-    def called(edge: S, *arguments: P.args, **named: P.kwargs) -> Awaitable[T]:
+    def called(edge: S, /, *arguments: P.args, **named: P.kwargs) -> Awaitable[T]:
         return (call if _on is None else failing)(edge, *arguments, **named)
 
     functools.update_wrapper(called, call)
