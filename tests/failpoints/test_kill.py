@@ -1,4 +1,4 @@
-"""A bridge that is killed at any point of its work: the next one brings all of it to the end."""
+"""Bridges that are killed at any point of their work: the next brings all of it to the end."""
 
 from __future__ import annotations
 
@@ -10,29 +10,44 @@ import pytest
 from tests.bridge.conftest import BridgeProcess, Queue
 from tests.client import Client
 from tests.eventually import eventually
-from tests.failpoints.scene import LEASE, LEFT, POINTS, POLL, RECOVERY, Scene
+from tests.failpoints.scene import (
+    CALLS,
+    LEASE,
+    LEFT,
+    POLL,
+    RECOVERY,
+    SENT_AT_ONCE,
+    SIDES,
+    Outcome,
+    Scene,
+)
 
 Start = Callable[..., BridgeProcess]
 
 
-@pytest.mark.parametrize("point", POINTS)
-def test_after_a_kill_another_bridge_loses_nothing(
-    client: Client, queue: Queue, start_bridge: Start, point: str
+@pytest.mark.parametrize("call", CALLS)
+def test_bridges_killed_before_and_after_a_call_lose_nothing(
+    client: Client, queue: Queue, start_bridge: Start, call: str
 ) -> None:
-    scene = Scene(client, queue, point)
+    scene = Scene(client, queue, call, failures=2)
     arguments = (
         "--connections", "1", "--lease", str(LEASE), "--poll", str(POLL),
         "--send-deadline", str(scene.send_deadline),
     )  # fmt: skip
-    killed = start_bridge(*arguments, STAGEBUS_FAILPOINTS=scene.failpoints("kill"))
-    if scene.drains:
-        killed.wait_for("failpoint.hit")
-        killed.terminate()
-    assert killed.exit_code() == -signal.SIGKILL
-    last = killed.events()[-1]
-    assert (last["event"], last["name"], last["action"]) == ("failpoint.hit", point, "kill")
-    assert not scene.done or point == "finish_batch.after"
+    for side in SIDES:
+        bridge = start_bridge(*arguments, STAGEBUS_FAILPOINTS=scene.failpoints("kill", side))
+        if scene.drains:
+            bridge.wait_for("failpoint.hit")
+            bridge.terminate()
+        assert bridge.exit_code() == -signal.SIGKILL
+        last = bridge.events()[-1]
+        assert (last["event"], last["name"]) == ("failpoint.hit", f"{call}.{side}")
+        assert last["action"] == "kill"
 
     start_bridge(*arguments)
     eventually(lambda: scene.done, within=RECOVERY)
-    scene.assert_nothing_is_lost(LEFT.get(point))
+    if call in ("maintain", "work_order"):
+        # It was in the middle of a batch or not, as it happened.
+        scene.assert_nothing_is_lost(Outcome(2, 2 * SENT_AT_ONCE), at_most=True)
+    else:
+        scene.assert_nothing_is_lost(LEFT[f"{call}.before"] + LEFT[f"{call}.after"])
