@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID, uuid4
 
+from bridge.settings import Settings
 from tests.bridge.conftest import (
     Queue,
     all_queued,
@@ -27,7 +29,7 @@ TASKS = 30
 #: In one send: a batch takes three of them.
 SENT_AT_ONCE = 10
 
-LEASE = 1.5
+LEASE = 1.2
 SEND_DEADLINE = 1.0
 POLL = 0.2
 #: Seconds that a bridge may take to start and to publish, on a busy machine.
@@ -104,11 +106,15 @@ class Scene:
     def failpoints(self, action: str, *sides: str) -> str:
         """What makes a bridge do `action` at the call; it drains meanwhile where it must."""
         points = [f"{self.call}.{side}={action}" for side in sides]
+        if self.call == "send" and len(sides) == 2:
+            # A send that has failed passes the point after it, too.
+            points[1] += "@2"
         return ON_THE_WAY.get(self.call, "") + ";".join(points)
 
-    @property
-    def send_deadline(self) -> float:
-        return LEASE - 0.1 if self.call == "extend_lease" else SEND_DEADLINE
+    def settings(self, make: Callable[..., Settings]) -> Settings:
+        """Those of a bridge that publishes it."""
+        deadline = LEASE - 0.1 if self.call == "extend_lease" else SEND_DEADLINE
+        return make(connections=1, lease=LEASE, poll=POLL, send_deadline=deadline)
 
     @property
     def drains(self) -> bool:

@@ -7,14 +7,13 @@ from collections.abc import Callable
 
 import pytest
 
+from bridge.settings import Settings
 from tests.bridge.conftest import BridgeProcess, Queue
 from tests.client import Client
 from tests.eventually import eventually
 from tests.failpoints.scene import (
     CALLS,
-    LEASE,
     LEFT,
-    POLL,
     RECOVERY,
     SENT_AT_ONCE,
     SIDES,
@@ -22,17 +21,19 @@ from tests.failpoints.scene import (
     Scene,
 )
 
+Make = Callable[..., Settings]
 Start = Callable[..., BridgeProcess]
 
 
 @pytest.mark.parametrize("call", CALLS)
 def test_bridges_killed_before_and_after_a_call_lose_nothing(
-    client: Client, queue: Queue, start_bridge: Start, call: str
+    client: Client, queue: Queue, settings: Make, start_bridge: Start, call: str
 ) -> None:
     scene = Scene(client, queue, call, failures=2)
+    given = scene.settings(settings)
     arguments = (
-        "--connections", "1", "--lease", str(LEASE), "--poll", str(POLL),
-        "--send-deadline", str(scene.send_deadline),
+        "--connections", "1", "--lease", str(given.lease), "--poll", str(given.poll),
+        "--send-deadline", str(given.send_deadline),
     )  # fmt: skip
     for side in SIDES:
         bridge = start_bridge(*arguments, STAGEBUS_FAILPOINTS=scene.failpoints("kill", side))
