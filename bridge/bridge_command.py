@@ -11,7 +11,7 @@ from typing import Any
 
 import click
 
-from bridge import logs
+from bridge import failpoints, logs
 from bridge.options import database_url_option
 from bridge.relay import Relay
 from bridge.settings import Settings
@@ -75,7 +75,21 @@ def bridge(log_level: str, **settings: Any) -> None:
     is finished and recorded, the rest given back, and it exits with 0; a second one exits at once.
     """
     logs.configure(log_level)
+    failpoints.switch_on(os.environ.get(failpoints.VARIABLE))
     asyncio.run(_run_bridge(Settings(**settings)))
+
+
+@click.command("failpoints")
+def list_failpoints() -> None:
+    """List where a bridge can be made to fail, for tests, and how.
+
+    A bridge is told by STAGEBUS_FAILPOINTS='POINT=ACTION[@N]; ...': at the Nth passing of the
+    point, the first if N is not given, or at @every.
+    """
+    for title, lines in (("points", failpoints.POINTS), ("actions", failpoints.ACTIONS)):
+        click.echo(f"{title}:")
+        for name, text in lines.items():
+            click.echo(f"  {name:22}  {text}")
 
 
 async def _run_bridge(settings: Settings) -> None:

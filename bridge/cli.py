@@ -7,7 +7,7 @@ from typing import Any
 import click
 import psycopg
 
-from bridge.bridge_command import bridge
+from bridge.bridge_command import bridge, list_failpoints
 from bridge.console_commands import status, wait
 from bridge.errors import StagebusError
 from bridge.local_commands import demo, local
@@ -41,7 +41,7 @@ def main() -> None:
     """
 
 
-for command in (migrate, bridge, status, wait, uninstall, local, demo):
+for command in (migrate, bridge, status, wait, uninstall, list_failpoints, local, demo):
     main.add_command(command)
 
 if __name__ == "__main__":

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import socket
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from datetime import timedelta
@@ -16,6 +18,7 @@ from psycopg.rows import TupleRow, class_row
 from bridge.batch import Claim, Message, SendRecord
 from bridge.connection import answering, connect
 from bridge.errors import DatabaseUnavailable, IncompatibleDatabase, UnsafeDatabase
+from bridge.failpoints import failpoint, shut_down
 from bridge.orders import Maintained, OrderReport
 
 #: The versions of stagebus.api_version() that this bridge can work with.
@@ -47,6 +50,16 @@ class Database:
             await self._connection.close()
             self._connection = None
 
+    async def cut(self, *, answered: bool) -> None:
+        """For failpoints: the connection ends, and an answer on its way is lost with it."""
+        if self._connection is None or self._connection.closed:
+            return
+        with socket.socket(fileno=os.dup(self._connection.fileno())) as beneath:
+            shut_down(beneath)
+        if answered:
+            await self.close()
+            raise DatabaseUnavailable("it was cut")
+
     async def check_api(self) -> None:
         """Raises IncompatibleDatabase unless the installed API is one of API_VERSIONS."""
         try:
@@ -76,6 +89,7 @@ class Database:
                 " (STAGEBUS_ALLOW_FSYNC_OFF=1)"
             )
 
+    @failpoint
     async def claim_batches(
         self, bridge_id: UUID, limit: int, lease: float, after_seq: int
     ) -> list[Claim]:
@@ -99,6 +113,7 @@ class Database:
             )
             return [Message(*row) for row in await cursor.fetchall()]
 
+    @failpoint
     async def record_send(self, claim: Claim, record: SendRecord, lease: float) -> bool:
         """True when it is in the ledger; False when the batch is no longer this claim's."""
         return await self._flag(
@@ -116,10 +131,12 @@ class Database:
             ),
         )
 
+    @failpoint
     async def finish_batch(self, claim: Claim) -> bool:
         """True when the batch is now queued; False when it is no longer this claim's."""
         return await self._flag("select stagebus.finish_batch(%s, %s, %s)", _key(claim))
 
+    @failpoint
     async def fail_batch(self, claim: Claim, error: str, attempts: int) -> str | None:
         """The batch's new state, or None when it is no longer this claim's."""
         value = await self._value(
@@ -134,6 +151,7 @@ class Database:
             (*_key(claim), task_index, error),
         )
 
+    @failpoint
     async def release_batch(
         self, claim: Claim, delay: float, reason: str | None, destination: str | None
     ) -> bool:
@@ -146,6 +164,7 @@ class Database:
             (*_key(claim), timedelta(seconds=delay), reason, destination),
         )
 
+    @failpoint
     async def extend_lease(self, claim: Claim, lease: float) -> bool:
         """True when the lease now runs `lease` seconds from here on."""
         return await self._flag(
@@ -153,6 +172,7 @@ class Database:
             (*_key(claim), timedelta(seconds=lease)),
         )
 
+    @failpoint
     async def maintain(self, limit: int) -> Maintained:
         """One round of house-keeping, within `limit` tasks for each duty."""
         (done,) = await self._rows(
@@ -169,6 +189,7 @@ class Database:
             cursor = await connection.execute("select * from stagebus.working_orders()")
             return [order_id for (order_id,) in await cursor.fetchall()]
 
+    @failpoint
     async def work_order(self, order_id: int, limit: int) -> OrderReport:
         """One step of the order, of `limit` tasks at most, in a transaction of its own."""
         (report,) = await self._rows(

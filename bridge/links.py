@@ -11,6 +11,7 @@ from azure.servicebus import parse_connection_string
 from azure.servicebus.aio import ServiceBusClient, ServiceBusSender
 
 from bridge.errors import SettingsError
+from bridge.failpoints import shut_down
 from bridge.settings import Settings
 
 #: Seconds to let a connection close. It has then said good-bye; what the SDK waits for beyond that
@@ -95,6 +96,13 @@ class Links:
         credential = DefaultAzureCredential()
         self._credential = credential
         return ServiceBusClient(self._settings.servicebus_namespace, credential, retry_total=0)
+
+
+def cut_link(link: Link) -> None:
+    """Ends the connection beneath, as a network does that fails; for failpoints."""
+    # The SDK has no public way to its socket.
+    if (connection := link.sender._handler._connection) is not None:
+        shut_down(connection._transport.writer.get_extra_info("socket"))
 
 
 async def _close(part: contextlib.AbstractAsyncContextManager[object]) -> None:

@@ -17,7 +17,8 @@ from azure.servicebus.exceptions import (
 )
 
 from bridge.errors import BrokerUnavailable, EntityUnavailable
-from bridge.links import IDLE_LIMIT, Entity, Link, Links
+from bridge.failpoints import failpoint
+from bridge.links import IDLE_LIMIT, Entity, Link, Links, cut_link
 from bridge.send import Outcome, Send
 from bridge.settings import Settings
 
@@ -94,6 +95,7 @@ class Publisher:
             raise BrokerUnavailable(_describe(error)) from error
         return Send(batch, min(max_messages, self._settings.max_send_messages), subject)
 
+    @failpoint
     async def send(self, send: Send) -> Outcome:
         """Sends it, once, within the send deadline.
 
@@ -126,6 +128,11 @@ class Publisher:
             return Outcome("refused" if refused else "rejected", _describe(error))
         link.used_at = time.monotonic()
         return Outcome("accepted")
+
+    async def cut(self, *, answered: bool) -> None:
+        """For failpoints: the link in use is dead; an answer that has come is not lost."""
+        if self._link is not None:
+            cut_link(self._link)
 
     async def close(self) -> None:
         """Closes all links; the next send opens a new one."""

@@ -1,0 +1,166 @@
+"""What a bridge is given to do so that it passes a point, and how everything must be at the end."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID, uuid4
+
+from bridge.settings import Settings
+from tests.bridge.conftest import (
+    Queue,
+    all_queued,
+    assert_ledger_is_whole,
+    create_stage,
+    expected_ids,
+    sends_of,
+)
+from tests.client import Client
+
+#: The points, by the call, in the order in which a batch meets them.
+CALLS = (
+    "claim_batches", "extend_lease", "send", "record_send", "finish_batch", "fail_batch",
+    "release_batch", "maintain", "work_order",
+)  # fmt: skip
+SIDES = ("before", "after")
+
+TASKS = 30
+#: In one send: a batch takes three of them.
+SENT_AT_ONCE = 10
+
+LEASE = 1.2
+SEND_DEADLINE = 1.0
+POLL = 0.2
+#: Seconds that a bridge may take to start and to publish, on a busy machine.
+SLACK = 8.0
+#: From the failure on, until all is published: fail_batch lets a batch wait for a second.
+RECOVERY = LEASE + POLL + 1.0 + SLACK
+
+#: Passes a point that is met only when a lease has begun to run out, or when a bridge drains.
+ON_THE_WAY = {
+    "extend_lease": "claim_batches.after=stall:0.2@every;",
+    "release_batch": "send.before=stall:0.3@every;",
+}
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What the ledger and the endpoint have seen of a failure."""
+
+    unknown: int = 0
+    """Rows of the ledger."""
+    duplicates: int = 0
+    """Messages that were sent again, and dropped."""
+
+    def __add__(self, other: Outcome) -> Outcome:
+        return Outcome(self.unknown + other.unknown, self.duplicates + other.duplicates)
+
+
+#: What becomes of a batch that its bridge does not go on with: its lease runs out, and the ledger
+#: calls unknown what is not recorded. What was stored by then comes a second time.
+LEFT = {
+    "claim_batches.before": Outcome(),
+    "claim_batches.after": Outcome(unknown=1),
+    "extend_lease.before": Outcome(unknown=1),
+    "extend_lease.after": Outcome(unknown=1),
+    "send.before": Outcome(unknown=1),
+    "send.after": Outcome(unknown=1, duplicates=SENT_AT_ONCE),
+    "record_send.before": Outcome(unknown=1, duplicates=SENT_AT_ONCE),
+    "record_send.after": Outcome(unknown=1),
+    "finish_batch.before": Outcome(),
+    "finish_batch.after": Outcome(),
+    "fail_batch.before": Outcome(unknown=1),
+    "fail_batch.after": Outcome(),
+    "release_batch.before": Outcome(unknown=1),
+    "release_batch.after": Outcome(),
+    "maintain.before": Outcome(),
+    "maintain.after": Outcome(),
+    "work_order.before": Outcome(),
+    "work_order.after": Outcome(),
+}
+
+
+class Scene:
+    """A stage of TASKS tasks in one batch and, where the call wants it, a task to try again."""
+
+    def __init__(self, client: Client, queue: Queue, call: str, failures: int) -> None:
+        self.client = client
+        self.queue = queue
+        self.call = call
+        self._failures = failures
+        self._order: Any = None
+        self._retried: UUID | None = None
+        client.set_destination("tasks", max_send_messages=SENT_AT_ONCE)
+        if self.call in ("maintain", "work_order"):
+            self._retried = self._failed_task()
+        if self.call == "work_order":
+            self._order = client.order("retry_tasks", self._retried, 1)
+        self._job_id = create_stage(client, TASKS)
+        if self.call == "fail_batch":
+            queue.endpoint.faults.set(
+                name=queue.name, on="send", do="reject", entity=queue.name,
+                condition="com.contoso:blue-moon", times=failures,
+            )  # fmt: skip
+
+    def failpoints(self, action: str, *sides: str) -> str:
+        """What makes a bridge do `action` at the call; it drains meanwhile where it must."""
+        points = [f"{self.call}.{side}={action}" for side in sides]
+        if self.call == "send" and len(sides) == 2:
+            # A send that has failed passes the point after it, too.
+            points[1] += "@2"
+        return ON_THE_WAY.get(self.call, "") + ";".join(points)
+
+    def settings(self, make: Callable[..., Settings]) -> Settings:
+        """Those of a bridge that publishes it."""
+        deadline = LEASE - 0.1 if self.call == "extend_lease" else SEND_DEADLINE
+        return make(connections=1, lease=LEASE, poll=POLL, send_deadline=deadline)
+
+    @property
+    def drains(self) -> bool:
+        return self.call == "release_batch"
+
+    @property
+    def done(self) -> bool:
+        """All that there was to do has been done, the retry and the order included."""
+        if self._retried is not None and len(self.client.batches(self._retried)) < 2:
+            return False
+        if self._order is not None:
+            (status,) = self.client.column("select status from stagebus.orders")
+            if status != "done":
+                return False
+        return all_queued(self.client)
+
+    def assert_nothing_is_lost(self, expected: Outcome, *, at_most: bool = False) -> None:
+        """And no more was sent again than is expected."""
+        client, queue = self.client, self.queue
+        assert client.value(
+            "select bool_and(state = 'queued' and lease_until is null and claimed_by is null)"
+            " from stagebus_data.batches"
+        )
+        wanted = expected_ids(client, self._job_id)
+        assert len(wanted) == TASKS
+        if self._retried is not None:
+            wanted |= expected_ids(client, self._retried)
+            assert client.count("waiting_retries") == 0
+        assert queue.stored == len(wanted)
+        received = queue.receive(len(wanted))
+        assert sorted(str(message.message_id) for message in received) == sorted(wanted)
+        assert_ledger_is_whole(client, self._job_id)
+        assert sends_of(client, "rejected") == (self._failures if self.call == "fail_batch" else 0)
+        seen = Outcome(sends_of(client, "unknown"), queue.counts["duplicates_dropped"])
+        if at_most:
+            assert seen.unknown <= expected.unknown
+            assert seen.duplicates <= expected.duplicates
+        else:
+            assert seen == expected
+
+    def _failed_task(self) -> UUID:
+        """A job whose one task failed; its next attempt is due, or wants an order."""
+        attempts = 2 if self.call == "maintain" else 1
+        self.client.set_task_type("flaky", max_attempts=attempts, retry_delay="1 millisecond")
+        published = self.client.published_stage(1, "flaky")
+        token = uuid4()
+        self.client.start_all(published.messages, token)
+        self.client.fail_tasks(published.task_ids, token, ["it rained"])
+        return published.job_id
