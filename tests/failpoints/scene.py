@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -81,10 +82,23 @@ LEFT = {
 }
 
 
+@dataclass(frozen=True)
+class JournalledQueue(Queue):
+    """A queue whose endpoint writes a line for each message that it stores."""
+
+    journal: Path
+
+    @property
+    def ids(self) -> list[str]:
+        """Of all messages that were stored, in order."""
+        lines = [line.split("\t") for line in self.journal.read_text("utf-8").splitlines()]
+        return [message_id for name, _, message_id in lines if name == self.name]
+
+
 class Scene:
     """A stage of TASKS tasks in one batch and, where the call wants it, a task to try again."""
 
-    def __init__(self, client: Client, queue: Queue, call: str, failures: int) -> None:
+    def __init__(self, client: Client, queue: JournalledQueue, call: str, failures: int) -> None:
         self.client = client
         self.queue = queue
         self.call = call
@@ -144,8 +158,7 @@ class Scene:
             wanted |= expected_ids(client, self._retried)
             assert client.count("waiting_retries") == 0
         assert queue.stored == len(wanted)
-        received = queue.receive(len(wanted))
-        assert sorted(str(message.message_id) for message in received) == sorted(wanted)
+        assert sorted(queue.ids) == sorted(wanted)
         assert_ledger_is_whole(client, self._job_id)
         assert sends_of(client, "rejected") == (self._failures if self.call == "fail_batch" else 0)
         seen = Outcome(sends_of(client, "unknown"), queue.counts["duplicates_dropped"])

@@ -10,14 +10,25 @@ import pytest
 from bridge import failpoints
 from bridge.relay import Relay
 from bridge.settings import Settings
-from tests.bridge.conftest import LOSES_CONNECTIONS, Queue
+from tests.bridge.conftest import LOSES_CONNECTIONS
 from tests.client import Client
 from tests.eventually import becomes
-from tests.failpoints.scene import CALLS, LEASE, LEFT, POLL, RECOVERY, SIDES, Outcome, Scene
+from tests.failpoints.scene import (
+    CALLS,
+    LEASE,
+    LEFT,
+    POLL,
+    RECOVERY,
+    SIDES,
+    JournalledQueue,
+    Outcome,
+    Scene,
+)
 
 pytestmark = LOSES_CONNECTIONS
 
 Make = Callable[..., Settings]
+Log = pytest.LogCaptureFixture
 
 #: Longer than a lease, and a poll of whoever takes over.
 STALL = LEASE + 3 * POLL
@@ -40,7 +51,7 @@ CUT = {
 }
 
 
-def hits(log: pytest.LogCaptureFixture) -> list[tuple[str, str]]:
+def hits(log: Log) -> list[tuple[str, str]]:
     """The points that acted, and what they did, in order."""
     return [
         (fields["name"], fields["action"])
@@ -51,7 +62,7 @@ def hits(log: pytest.LogCaptureFixture) -> list[tuple[str, str]]:
 
 
 async def start_failing(
-    scene: Scene, settings: Settings, log: pytest.LogCaptureFixture, action: str, *sides: str
+    scene: Scene, settings: Settings, log: Log, action: str, *sides: str
 ) -> tuple[Relay, asyncio.Task[None]]:
     """A bridge that has done `action` at these sides of the call; the failpoints are off again."""
     log.clear()
@@ -84,14 +95,14 @@ async def recover(
 
 
 @pytest.fixture
-def log(caplog: pytest.LogCaptureFixture) -> pytest.LogCaptureFixture:
+def log(caplog: Log) -> pytest.LogCaptureFixture:
     caplog.set_level("INFO", "stagebus")
     return caplog
 
 
 @pytest.mark.parametrize("call", CALLS)
 def test_an_exception_before_and_after_a_call_loses_nothing(
-    client: Client, queue: Queue, settings: Make, log: pytest.LogCaptureFixture, call: str
+    client: Client, queue: JournalledQueue, settings: Make, log: Log, call: str
 ) -> None:
     scene = Scene(client, queue, call, failures=2)
     given = scene.settings(settings)
@@ -115,7 +126,7 @@ def test_an_exception_before_and_after_a_call_loses_nothing(
 
 @pytest.mark.parametrize("point", LEFT)
 def test_a_stall_that_outlives_the_lease_loses_nothing(
-    client: Client, queue: Queue, settings: Make, log: pytest.LogCaptureFixture, point: str
+    client: Client, queue: JournalledQueue, settings: Make, log: Log, point: str
 ) -> None:
     call, _, side = point.partition(".")
     scene = Scene(client, queue, call, failures=1)
@@ -131,7 +142,7 @@ def test_a_stall_that_outlives_the_lease_loses_nothing(
 
 @pytest.mark.parametrize("call", CALLS)
 def test_a_connection_cut_before_and_after_a_call_loses_nothing(
-    client: Client, queue: Queue, settings: Make, log: pytest.LogCaptureFixture, call: str
+    client: Client, queue: JournalledQueue, settings: Make, log: Log, call: str
 ) -> None:
     scene = Scene(client, queue, call, failures=1)
     given = scene.settings(settings)

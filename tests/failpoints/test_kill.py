@@ -8,7 +8,7 @@ from collections.abc import Callable
 import pytest
 
 from bridge.settings import Settings
-from tests.bridge.conftest import BridgeProcess, Queue
+from tests.bridge.conftest import BridgeProcess
 from tests.client import Client
 from tests.eventually import eventually
 from tests.failpoints.scene import (
@@ -17,6 +17,7 @@ from tests.failpoints.scene import (
     RECOVERY,
     SENT_AT_ONCE,
     SIDES,
+    JournalledQueue,
     Outcome,
     Scene,
 )
@@ -27,7 +28,7 @@ Start = Callable[..., BridgeProcess]
 
 @pytest.mark.parametrize("call", CALLS)
 def test_bridges_killed_before_and_after_a_call_lose_nothing(
-    client: Client, queue: Queue, settings: Make, start_bridge: Start, call: str
+    client: Client, queue: JournalledQueue, settings: Make, start_bridge: Start, call: str
 ) -> None:
     scene = Scene(client, queue, call, failures=2)
     given = scene.settings(settings)
