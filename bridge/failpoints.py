@@ -18,7 +18,6 @@ from bridge.errors import SettingsError
 from bridge.logs import EventLog
 
 log = EventLog("stagebus.failpoints")
-
 VARIABLE = "STAGEBUS_FAILPOINTS"
 
 #: The calls that have a point before and one after them, and what they do.
@@ -49,7 +48,7 @@ ACTIONS = {
 
 #: As it is written in the variable; a stall of more than 99,999 s is not meant.
 _FORM = re.compile(
-    r"(?P<point>[a-z_.]+)=(?P<action>kill|raise|cut|stall:(?P<seconds>[0-9]{1,5}(\.[0-9]{1,3})?))"
+    r"(?P<point>[a-z_.]+)=(?P<action>kill|raise|cut|stall:[0-9]{1,5}(\.[0-9]{1,3})?)"
     r"(@(?P<passing>every|[1-9][0-9]{0,8}))?"
 )
 
@@ -77,7 +76,6 @@ class Failpoint:
     point: str
     action: str
     """As it was given, without `@…`."""
-    seconds: float
     passing: int | None
     """From 1; None: at every one."""
 
@@ -90,7 +88,7 @@ class Failpoint:
         elif self.action == "cut":
             await edge.cut(answered=self.point.endswith(".after"))
         else:
-            await asyncio.sleep(self.seconds)
+            await asyncio.sleep(float(self.action.removeprefix("stall:")))
 
 
 #: What is switched on, and how often each point was passed; None is the rule.
@@ -125,8 +123,7 @@ def failpoint(
 
 def shut_down(sock: socket.socket) -> None:
     """Ends a connection in both directions, beneath whoever uses it."""
-    # An OSError says that it has ended already.
-    with contextlib.suppress(OSError):
+    with contextlib.suppress(OSError):  # It has ended already.
         sock.shutdown(socket.SHUT_RDWR)
 
 
@@ -150,4 +147,4 @@ def _parse(text: str) -> Iterator[Failpoint]:
                 f" The points are {', '.join(POINTS)}; the actions are {', '.join(ACTIONS)}"
             )
         passing = None if found["passing"] == "every" else int(found["passing"] or 1)
-        yield Failpoint(found["point"], found["action"], float(found["seconds"] or 0), passing)
+        yield Failpoint(found["point"], found["action"], passing)

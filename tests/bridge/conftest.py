@@ -167,7 +167,8 @@ def logins(url: str) -> Iterator[None]:
             )
         yield
         for login in LOGINS:
-            connection.execute(f"drop role {login}")
+            # Another folder's tests may have had the same logins, and dropped them.
+            connection.execute(f"drop role if exists {login}")
 
 
 @pytest.fixture(scope="session")

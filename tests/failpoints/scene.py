@@ -32,6 +32,8 @@ SENT_AT_ONCE = 10
 
 LEASE = 1.2
 SEND_DEADLINE = 1.0
+#: Where no lease is to run out, however busy the machine is.
+LONG_LEASE = 30.0
 POLL = 0.2
 #: Seconds that a bridge may take to start and to publish, on a busy machine.
 SLACK = 8.0
@@ -125,10 +127,10 @@ class Scene:
             points[1] += "@2"
         return ON_THE_WAY.get(self.call, "") + ";".join(points)
 
-    def settings(self, make: Callable[..., Settings]) -> Settings:
-        """Those of a bridge that publishes it."""
-        deadline = LEASE - 0.1 if self.call == "extend_lease" else SEND_DEADLINE
-        return make(connections=1, lease=LEASE, poll=POLL, send_deadline=deadline)
+    def settings(self, make: Callable[..., Settings], lease: float = LEASE) -> Settings:
+        """Those of the bridge that fails."""
+        deadline = lease - 0.1 if self.call == "extend_lease" else SEND_DEADLINE
+        return make(connections=1, lease=lease, poll=POLL, send_deadline=deadline)
 
     @property
     def drains(self) -> bool:

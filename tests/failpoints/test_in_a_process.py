@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 
@@ -17,6 +18,7 @@ from tests.failpoints.scene import (
     CALLS,
     LEASE,
     LEFT,
+    LONG_LEASE,
     POLL,
     RECOVERY,
     SIDES,
@@ -82,7 +84,7 @@ async def recover(
     scene: Scene, settings: Settings, *failed: tuple[Relay, asyncio.Task[None]]
 ) -> None:
     """Until another bridge has brought all to its end, and all of them have stopped."""
-    another = Relay(settings)
+    another = Relay(replace(settings, lease=LONG_LEASE))
     bridges = [*failed, (another, asyncio.create_task(another.run()))]
     try:
         await becomes(lambda: scene.done, within=RECOVERY)
@@ -145,7 +147,8 @@ def test_a_connection_cut_before_and_after_a_call_loses_nothing(
     client: Client, queue: JournalledQueue, settings: Make, log: Log, call: str
 ) -> None:
     scene = Scene(client, queue, call, failures=1)
-    given = scene.settings(settings)
+    # Only a claim whose answer is lost needs the end of its lease.
+    given = scene.settings(settings, LEASE if call == "claim_batches" else LONG_LEASE)
 
     async def scenario() -> None:
         cut = await start_failing(scene, given, log, "cut", *SIDES)

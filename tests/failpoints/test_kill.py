@@ -14,6 +14,7 @@ from tests.eventually import eventually
 from tests.failpoints.scene import (
     CALLS,
     LEFT,
+    LONG_LEASE,
     RECOVERY,
     SENT_AT_ONCE,
     SIDES,
@@ -46,7 +47,7 @@ def test_bridges_killed_before_and_after_a_call_lose_nothing(
         assert (last["event"], last["name"]) == ("failpoint.hit", f"{call}.{side}")
         assert last["action"] == "kill"
 
-    start_bridge(*arguments)
+    start_bridge(*arguments, "--lease", str(LONG_LEASE))
     eventually(lambda: scene.done, within=RECOVERY)
     if call in ("maintain", "work_order"):
         # It was in the middle of a batch or not, as it happened.
