@@ -41,11 +41,13 @@ class ClaimedBatch:
         A send that may outlive its claim is not begun.
         """
         lease = self._lease
-        if lease.left > seconds:
-            return True
-        return await lease.renewed_by(
-            lambda: self._database.extend_lease(self.claim, lease.seconds)
-        )
+        # Again where the answer came so late that too little of the new lease is left.
+        while lease.left <= seconds:
+            if not await lease.renewed_by(
+                lambda: self._database.extend_lease(self.claim, lease.seconds)
+            ):
+                return False
+        return True
 
     async def record(self, send: Send, outcome: Outcome, seconds: float) -> bool:
         """Writes to the ledger what became of a send that took `seconds`; renews the lease."""

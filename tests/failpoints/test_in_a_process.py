@@ -37,11 +37,9 @@ STALL = LEASE + 3 * POLL
 
 #: A stall that outlives the lease leaves a batch to another bridge, and then goes on as if nothing
 #: had happened: a send that had been begun before goes out as well.
-#: An answer to extend_lease that comes after its lease has ended is believed, and a send begun.
 STALLED = {
     **LEFT,
     "send.before": LEFT["send.after"],
-    "extend_lease.after": LEFT["send.after"],
 }
 
 #: A call whose connection is cut before it, or its answer with it, is made again; only a claim
