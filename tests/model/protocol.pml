@@ -45,15 +45,65 @@
 
 /* Promises. `hidden` keeps them out of the state; their names tell which one was broken. ------- */
 
-hidden byte fence_holds = 1;   /* a write that counts is of the bridge that claimed last */
-hidden byte no_ghost_runs = 1;   /* no message of a creation that was undone runs */
-hidden byte no_phantom = 1;   /* nothing is on the broker of a creation that never committed */
-hidden byte stored_once = 1;   /* the broker stores no message id twice */
-hidden byte explained = 1;   /* a message is sent twice only if the ledger knows why */
-hidden byte terminal_stays = 1;   /* completed, failed, cancelled: for ever */
-hidden byte counted_once = 1;   /* no counter falls below zero */
-hidden byte stage_ends_last = 1;   /* the stage ends once, after its last task */
-hidden byte nothing_lost = 1;   /* in the end every task has ended, and so has the stage */
+#ifdef ONLY
+#define others 0
+#else
+#define others 1
+#endif
+/* a write that counts is of the bridge that claimed last */
+#ifdef ONLY_fence_holds
+hidden byte fence_holds = 1;
+#else
+hidden byte fence_holds = others;
+#endif
+/* no message of a creation that was undone runs */
+#ifdef ONLY_no_ghost_runs
+hidden byte no_ghost_runs = 1;
+#else
+hidden byte no_ghost_runs = others;
+#endif
+/* nothing is on the broker of a creation that never committed */
+#ifdef ONLY_no_phantom
+hidden byte no_phantom = 1;
+#else
+hidden byte no_phantom = others;
+#endif
+/* the broker stores no message id twice */
+#ifdef ONLY_stored_once
+hidden byte stored_once = 1;
+#else
+hidden byte stored_once = others;
+#endif
+/* a message is sent twice only if the ledger knows why */
+#ifdef ONLY_explained
+hidden byte explained = 1;
+#else
+hidden byte explained = others;
+#endif
+/* completed, failed, cancelled: for ever */
+#ifdef ONLY_terminal_stays
+hidden byte terminal_stays = 1;
+#else
+hidden byte terminal_stays = others;
+#endif
+/* no counter falls below zero */
+#ifdef ONLY_counted_once
+hidden byte counted_once = 1;
+#else
+hidden byte counted_once = others;
+#endif
+/* the stage ends once, after its last task */
+#ifdef ONLY_stage_ends_last
+hidden byte stage_ends_last = 1;
+#else
+hidden byte stage_ends_last = others;
+#endif
+/* in the end every task has ended, and so has the stage */
+#ifdef ONLY_nothing_lost
+hidden byte nothing_lost = 1;
+#else
+hidden byte nothing_lost = others;
+#endif
 
 #define promise(name, condition) assert(!(name && !(condition)))
 
@@ -171,7 +221,7 @@ inline forget_everything() {
     :: i < TASKS ->
 #ifdef PUBLISHED
         put(history, message(i, 1, 1, life)); put(stored, message(i, 1, 1, life));
-        batch[i / PER_BATCH].state = queued;
+        batch[i / PER_BATCH].state = queued; committed = 1;
 #endif
         task[i].state = waiting; task[i].attempt = 1; task[i].token = 0; i++
     :: else -> break
@@ -457,9 +507,9 @@ inline commit_end(t, how, who) {
     attempt_of(m) == task[t].attempt && task[t].state != retry_wait && !start_is_stopped)
 
 #ifdef WITHOUT_TOKEN
-#define may_complete(t) (task[t].state == processing)
+#define may_complete(t) (committed && task[t].state == processing)
 #else
-#define may_complete(t) (task[t].state == processing && task[t].token == me)
+#define may_complete(t) (committed && task[t].state == processing && task[t].token == me)
 #endif
 
 #define any_above(m) (((stored >> 1) & 2147483647) >> (m))
@@ -520,7 +570,8 @@ dead:
 #define CANCELLER (WORKERS + 2)
 
 inline end_lost_attempt(n) {
-    atomic { n < TASKS && t == NONE && task[n].state == processing && !task[n].locked ->
+    atomic { committed && n < TASKS && t == NONE &&
+        task[n].state == processing && !task[n].locked ->
         if
         :: retries_left > 0 ->
             retries_left--; task[n].attempt++; task[n].token = 0; task[n].state = retry_wait
@@ -531,7 +582,8 @@ inline end_lost_attempt(n) {
 }
 
 inline gather_retry(n) {
-    d_step { n < TASKS && t == NONE && task[n].state == retry_wait && !task[n].locked && !ending ->
+    d_step { committed && n < TASKS && t == NONE &&
+        task[n].state == retry_wait && !task[n].locked && !ending ->
         task[n].state = waiting; retried = n }
 }
 
@@ -578,7 +630,8 @@ proctype Republisher() {
 
 /* A message goes without a trace: purged, expired. */
 inline vanish(b, n) {
-    d_step { b == restless && exists(b) && n < members(b) && batch[b].dispatch < DISPATCHES && to_send(b, n) &&
+    d_step { b == restless && exists(b) && n < members(b) &&
+        batch[b].dispatch < DISPATCHES && to_send(b, n) &&
         has(stored, message(member(b, n), task[member(b, n)].attempt, batch[b].dispatch, life)) ->
         drop(stored, message(member(b, n), task[member(b, n)].attempt, batch[b].dispatch, life))
     }
@@ -600,7 +653,7 @@ proctype Purger() {
     (exists(b) && (batch[b].state == pending_queue || batch[b].state == publishing))
 
 inline cancel_batch(b) {
-    d_step { ending && !ended && to_cancel(b) ->
+    d_step { committed && ending && !ended && to_cancel(b) ->
         record_unreported_send(b);
         batch[b].state = cancelled;
         batch[b].epoch++;
@@ -611,7 +664,7 @@ inline cancel_batch(b) {
 inline cancel_task(n) {
 #ifdef CANCELS_BATCH_ONLY
     /* What nobody has started has its batch's state; only its counter is told. */
-    atomic { ending && n < TASKS && task[n].state == waiting && !has(inherited, n) ->
+    atomic { committed && ending && n < TASKS && task[n].state == waiting && !has(inherited, n) ->
         put(inherited, n); count_ended_task(n, CANCELLER);
         d_step {
             slot_lock[slot_of(n)] = 0;
@@ -625,10 +678,12 @@ inline cancel_task(n) {
 #else
 #ifdef CANCELS_WITHOUT_LOCK
     /* Looks at the state first, and writes by the key alone. */
-    atomic { ending && n < TASKS && t == NONE && !is_terminal(task[n].state) -> t = n };
+    atomic { committed && ending && n < TASKS && t == NONE &&
+        !is_terminal(task[n].state) -> t = n };
     atomic { !task[n].locked -> task[n].locked = 1; count_ended_task(n, CANCELLER) }
 #else
-    atomic { ending && n < TASKS && t == NONE && !is_terminal(task[n].state) && !task[n].locked &&
+    atomic { committed && ending && n < TASKS && t == NONE &&
+        !is_terminal(task[n].state) && !task[n].locked &&
         !to_cancel(0) && !to_cancel(1) && !to_cancel(2) ->
         t = n; task[n].locked = 1; count_ended_task(n, CANCELLER)
     }
