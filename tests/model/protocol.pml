@@ -56,6 +56,12 @@ hidden byte fence_holds = 1;
 #else
 hidden byte fence_holds = others;
 #endif
+/* a task is completed by the worker that started it last */
+#ifdef ONLY_last_starter_completes
+hidden byte last_starter_completes = 1;
+#else
+hidden byte last_starter_completes = others;
+#endif
 /* no message of a creation that was undone runs */
 #ifdef ONLY_no_ghost_runs
 hidden byte no_ghost_runs = 1;
@@ -266,6 +272,8 @@ inline record_unreported_send(b) {
         i = 0
     :: else
     fi
+#else
+    skip
 #endif
 }
 
@@ -446,9 +454,6 @@ inline count_ended_task(t, who) {
     /* READ COMMITTED: what others have written and not committed is as it was before. */
     last = others_ended(t)
 #else
-#ifdef SLOT_READ_BEFORE_LOCK
-    opened = slot_open[slot_of(t)];
-#endif
     slot_lock[slot_of(t)] == 0 -> slot_lock[slot_of(t)] = who;
     promise(counted_once, slot_open[slot_of(t)] > 0);
     slot_open[slot_of(t)]--;
@@ -549,7 +554,9 @@ idle:
     :: atomic {
         !task[t].locked ->      /* complete_tasks */
         if
-        :: may_complete(t) -> task[t].locked = 1; count_ended_task(t, me)
+        :: may_complete(t) ->
+            promise(last_starter_completes, task[t].token == me);
+            task[t].locked = 1; count_ended_task(t, me)
         :: else -> goto settle
         fi
        }
