@@ -53,12 +53,20 @@ begin
         exit when v_left = 0;
         select b.* into v_batch
         from batches as b
-        where b.destination = v_destination.destination and (
-            b.state = 'pending_queue' and b.ready_at <= v_now
-            or b.state = 'publishing' and b.lease_until < v_now)
-        order by b.seq
+        where b.destination = v_destination.destination
+            and b.state = 'publishing' and b.lease_until < v_now
+        order by b.lease_until
         limit 1
         for update skip locked;
+        if not found then
+            select b.* into v_batch
+            from batches as b
+            where b.destination = v_destination.destination
+                and b.state = 'pending_queue' and b.ready_at <= v_now
+            order by b.seq
+            limit 1
+            for update skip locked;
+        end if;
         continue when not found;
         update destinations as d set probe_at = v_now + interval '10 seconds'
         where d.destination = v_destination.destination and d.probe_at <= v_now;
