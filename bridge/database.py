@@ -104,12 +104,16 @@ class Database:
         )
 
     async def batch_messages(self, claim: Claim, after_index: int, limit: int) -> list[Message]:
-        """The next page of the batch, from the task after `after_index` on."""
+        """The next page of the batch, from the task after `after_index` on.
+
+        Empty as well when the batch is no longer this claim's: the next write tells.
+        """
         async with self._connected() as connection:
             cursor = connection.cursor(binary=True)
             await cursor.execute(
-                "select task_index, message_id, body from stagebus.batch_messages(%s, %s, %s, %s)",
-                (claim.job_id, claim.batch_id, after_index, limit),
+                "select task_index, message_id, body"
+                " from stagebus.batch_messages(%s, %s, %s, %s, %s)",
+                (*_key(claim), after_index, limit),
             )
             return [Message(*row) for row in await cursor.fetchall()]
 

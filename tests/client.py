@@ -441,9 +441,10 @@ class Client:
     ) -> list[Message]:
         return self._objects(
             Message,
-            "select * from stagebus.batch_messages(%s, %s, %s, %s)",
+            "select * from stagebus.batch_messages(%s, %s, %s, %s, %s)",
             claim.job_id,
             claim.batch_id,
+            claim.claim_epoch,
             after_index,
             limit,
         )

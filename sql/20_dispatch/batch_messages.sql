@@ -1,8 +1,10 @@
 -- A page of a batch, ready for the wire: the ids and the bodies, built here so that Python only
--- carries bytes. Read along the primary key, from the task after p_after_index.
+-- carries bytes. Read along the primary key, from the task after p_after_index. A bridge whose
+-- batch was taken from it gets nothing: what it could render may be the next dispatch's.
 create or replace function stagebus.batch_messages(
     p_job_id uuid,
     p_batch_id uuid,
+    p_claim_epoch integer,
     p_after_index integer,
     p_limit integer
 ) returns table (task_index integer, message_id text, body bytea)
@@ -23,7 +25,7 @@ declare
 begin
     select b.* into v_batch
     from batches as b
-    where b.job_id = p_job_id and b.batch_id = p_batch_id;
+    where b.job_id = p_job_id and b.batch_id = p_batch_id and b.claim_epoch = p_claim_epoch;
     select s.* into v_stage
     from stages as s
     where s.job_id = v_batch.job_id and s.stage = v_batch.stage;
@@ -93,8 +95,8 @@ begin
     order by page.task_index;
 end;
 $$;
-comment on function stagebus.batch_messages(uuid, uuid, integer, integer) is
+comment on function stagebus.batch_messages(uuid, uuid, integer, integer, integer) is
     'Up to p_limit messages of the batch, in index order, from the task after p_after_index on: '
     'index, message_id and body (UTF-8 JSON, a TaskQueueMessage; of a batch of kind job, the one '
     'JobQueueMessage). Tasks that were started, ended '
-    'or wait for a retry are left out.';
+    'or wait for a retry are left out. Nothing once p_claim_epoch is not the batch''s any more.';

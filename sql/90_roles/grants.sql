@@ -31,7 +31,7 @@ to stagebus_producer;
 -- Bridges publish, and keep the house.
 grant execute on function
     stagebus.claim_batches(uuid, integer, interval, bigint),
-    stagebus.batch_messages(uuid, uuid, integer, integer),
+    stagebus.batch_messages(uuid, uuid, integer, integer, integer),
     stagebus.extend_lease(uuid, uuid, integer, interval),
     stagebus.record_send(
         uuid, uuid, integer, integer, integer, integer, bigint, interval, text, text, interval),

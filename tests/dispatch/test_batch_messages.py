@@ -118,6 +118,17 @@ def test_an_unknown_batch_has_no_messages(client: Client) -> None:
     assert client.batch_messages(replace(claim, job_id=uuid4())) == []
 
 
+def test_a_claim_that_was_taken_away_has_no_messages(client: Client) -> None:
+    """Else it could send the ids of a dispatch of which the ledger knows nothing."""
+    job_id = client.create_job()
+    client.create_stage_tasks(job_id)
+    claim = client.claim()
+    assert client.batch_messages(claim) != []
+    client.order("retry_batch", job_id, claim.batch_id)
+    assert client.batch_messages(claim) == []
+    assert client.batch_messages(client.claim()) != []
+
+
 def test_tasks_that_were_started_or_have_ended_are_left_out(client: Client) -> None:
     published = client.published_stage(tasks=5)
     token = uuid4()
@@ -126,7 +137,7 @@ def test_tasks_that_were_started_or_have_ended_are_left_out(client: Client) -> N
     client.execute("update stagebus_data.tasks set state = 'cancelled' where task_index = 5")
     (row,) = client.batches(published.job_id)
     left = client.rows(
-        "select * from stagebus.batch_messages(%s, %s, 0, 10)", row.job_id, row.batch_id
+        "select * from stagebus.batch_messages(%s, %s, 1, 0, 10)", row.job_id, row.batch_id
     )
     assert [message.task_index for message in left] == [1]
 

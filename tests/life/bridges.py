@@ -38,8 +38,10 @@ def record_unreported(batch: Batch) -> None:
         batch.ledger.append("unknown")
 
 
-def messages(model: Model, batch: Batch, after: int) -> list[int]:
+def messages(model: Model, batch: Batch, epoch: int, after: int) -> list[int]:
     """The task indexes of what batch_messages renders."""
+    if batch.epoch != epoch:
+        return []
     if batch.kind == "job":
         return [1] if after < 1 else []
     return [task.index for task in model.unstarted(batch) if task.index > after]

@@ -294,7 +294,8 @@ class Life(RuleBasedStateMachine):
             return
         hold, batch = self.held_batch(pick)
         messages = self.client.batch_messages(hold.claim, hold.through, count)
-        indexes = bridges.messages(self.model, batch, hold.through)[:count]
+        epoch = hold.claim.claim_epoch
+        indexes = bridges.messages(self.model, batch, epoch, hold.through)[:count]
         assert [message.task_index for message in messages] == indexes
         if not messages:
             return
@@ -306,9 +307,7 @@ class Life(RuleBasedStateMachine):
         found = self.client.record_send(
             hold.claim, indexes[0], indexes[-1], outcome, error, lease, len(messages)
         )
-        assert found == bridges.record_send(
-            self.model, batch, hold.claim.claim_epoch, indexes[-1], outcome, lease
-        )
+        assert found == bridges.record_send(self.model, batch, epoch, indexes[-1], outcome, lease)
         if outcome == "accepted" and found:
             hold.through = indexes[-1]
             if arrives:
@@ -373,7 +372,7 @@ class Life(RuleBasedStateMachine):
         """A bridge at work for a while: the rules above do it in small steps."""
         lease = self.lease()
         for batch in bridges.claim(self.model, 100, lease):
-            indexes = bridges.messages(self.model, batch, batch.through)
+            indexes = bridges.messages(self.model, batch, batch.epoch, batch.through)
             if indexes:
                 bridges.record_send(self.model, batch, batch.epoch, indexes[-1], "accepted", lease)
             bridges.finish_batch(self.model, batch, batch.epoch)

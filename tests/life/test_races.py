@@ -223,7 +223,8 @@ def on_the_queue(client: Client) -> list[Message]:
         Message(*row)
         for row in client.rows(
             "select m.* from stagebus.batches as b"
-            " cross join lateral stagebus.batch_messages(b.job_id, b.batch_id, 0, 1000) as m"
+            " cross join lateral"
+            " stagebus.batch_messages(b.job_id, b.batch_id, b.claim_epoch, 0, 1000) as m"
             " where b.status = 'queued' and b.kind = 'tasks'"
         )
     ]

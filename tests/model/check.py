@@ -66,7 +66,7 @@ VARIANTS = [
     Variant("publish", "WITHOUT_FENCE", "nothing_lost"),
     Variant("publish", "WITHOUT_DUPLICATE_DETECTION", "stored_once"),
     Variant("publish", "WITHOUT_UNKNOWN_ROW", "explained"),
-    Variant("publish", "EXPLAINED_WITHIN_DISPATCH", "explained"),
+    Variant("publish", "RENDERS_WITHOUT_EPOCH", "explained"),
     Variant("create again", "PUBLISHES_BEFORE_COMMIT", "no_phantom"),
     Variant("create again", "ID_WITHOUT_NONCE", "nothing_lost"),
     Variant("publish", "ID_WITHOUT_DISPATCH", "nothing_lost"),

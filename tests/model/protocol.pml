@@ -314,18 +314,8 @@ inline let_go() {
 /* Whether this claim may still meet with an accident: somebody must be left to go on after it. */
 #define may_go_wrong (epoch < EPOCHS || nonce != life || batch[b].epoch != epoch)
 
-/* An `unknown` row of the task's attempt: of this dispatch, or of one that was taken from a bridge
- * which then rendered what it had left under the ids of the next. */
-#ifdef EXPLAINED_WITHIN_DISPATCH
-#define ledger_explains(m) has(ledger, m)
-#else
-#define ledger_explains(m) (has(ledger, m) || (dispatch_of(m) > 1 && has(ledger, \
-    message(task_of(m), attempt_of(m), dispatch_of(m) - 1, nonce_of(m)))))
-#endif
-
 inline deliver(m) {
-    promise(explained,
-        !has(history, message_id(m)) || nonce_of(m) != life || ledger_explains(m));
+    promise(explained, !has(history, message_id(m)) || nonce_of(m) != life || has(ledger, m));
     if
 #ifndef WITHOUT_DUPLICATE_DETECTION
     :: has(history, message_id(m)) -> skip
@@ -362,11 +352,11 @@ idle:
     fi;
 
 page:
-    /* batch_messages asks for no epoch: it renders the batch as it is now. */
-#ifdef PAGE_ASKS_EPOCH
-#define may_read (life == nonce && batch[b].epoch == epoch)
-#else
+    /* batch_messages renders the batch as it is now, for its own claim only. */
+#ifdef RENDERS_WITHOUT_EPOCH
 #define may_read (life == nonce)
+#else
+#define may_read (life == nonce && batch[b].epoch == epoch)
 #endif
     atomic {
         do
