@@ -19,7 +19,7 @@ from azure.servicebus.exceptions import (
 from bridge.errors import BrokerUnavailable, EntityUnavailable
 from bridge.failpoints import failpoint
 from bridge.links import IDLE_LIMIT, Entity, Link, Links, cut_link
-from bridge.send import Outcome, Send
+from bridge.send import Outcome, Send, Verdict
 from bridge.settings import Settings
 
 #: The SDK's accounting of a batch's size leaves out the envelope (about 60 bytes).
@@ -110,22 +110,11 @@ class Publisher:
         except TimeoutError:
             await self._drop_link()
             return Outcome("unknown", f"no answer within {self._settings.send_deadline:g} seconds")
-        except ServiceBusServerBusyError as error:
-            return Outcome("throttled", _describe(error))
-        except _ENTITY_REFUSALS as error:
-            await self._drop_link()
-            return Outcome("unavailable", _describe(error))
-        except MessageSizeExceededError as error:
-            await self._drop_link()
-            return Outcome("refused", _describe(error))
         except Exception as error:  # noqa: BLE001
-            # Whatever it is, it came after the send had begun.
-            await self._drop_link()
-            condition = _rejected_with(error)
-            if condition is None or condition in _OPEN_CONDITIONS:
-                return Outcome("unknown", _describe(error))
-            refused = condition in _REFUSALS_OF_CONTENT
-            return Outcome("refused" if refused else "rejected", _describe(error))
+            verdict = _verdict(error)
+            if verdict != "throttled":
+                await self._drop_link()
+            return Outcome(verdict, _describe(error))
         link.used_at = time.monotonic()
         return Outcome("accepted")
 
@@ -144,6 +133,27 @@ class Publisher:
         self._link = None
         if self._entity is not None:
             await self._links.drop(self._entity)
+
+
+def _verdict(error: Exception) -> Verdict:
+    """What an error says of a send that had begun.
+
+    Only the broker's answer to it does. What comes without one, such as a token that expired while
+    it was under way, leaves open whether it has arrived.
+    """
+    if isinstance(error, MessageSizeExceededError):
+        # The SDK finds out by itself, too, and then has sent nothing.
+        return "refused"
+    condition = _rejected_with(error)
+    if condition is None:
+        return "unknown"
+    if isinstance(error, ServiceBusServerBusyError):
+        return "throttled"
+    if isinstance(error, _ENTITY_REFUSALS):
+        return "unavailable"
+    if condition in _OPEN_CONDITIONS:
+        return "unknown"
+    return "refused" if condition in _REFUSALS_OF_CONTENT else "rejected"
 
 
 def _rejected_with(error: BaseException) -> str | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable, Iterator
 from typing import Any
 from uuid import UUID
@@ -170,6 +171,29 @@ def test_a_throttled_destination_is_left_alone_by_all_bridges_and_nothing_is_spe
     # Four lanes ask at once, and then nobody for two seconds.
     refused = client.value("select count(*) from stagebus.sends where outcome = 'rejected'")
     assert 1 <= refused <= 4 * 3
+
+
+def test_a_send_is_unknown_when_the_token_expires_before_its_answer(
+    client: Client, queue: Queue, settings: Make, fault: Callable[..., None]
+) -> None:
+    """The SDK then raises the same error as for a token that the broker refuses."""
+    stage(client, 10)
+    fault(do="late", seconds=20)
+
+    async def scenario() -> None:
+        expires = int(time.time()) + 4
+        signature = f"SharedAccessSignature sr=x&sig=x&skn=x&se={expires}"
+        endpoint, _, _ = queue.endpoint.connection_string.partition(";")
+        expiring = f"{endpoint};SharedAccessSignature={signature};UseDevelopmentEmulator=true"
+        async with running(settings(servicebus_connection_string=expiring)):
+            await becomes(lambda: client.count("sends") >= 1)
+
+    asyncio.run(scenario())
+    send, *_ = client.rows("select * from stagebus.sends order by send_no")
+    assert "CBS Authentication Expired" in send.error
+    assert send.outcome == "unknown"
+    publish(client, settings())
+    assert (queue.stored, queue.counts["duplicates_dropped"]) == (10, 10)
 
 
 @pytest.mark.parametrize("do", ["release", "modify", "drop_before", "drop_after"])

@@ -94,7 +94,8 @@ class JournalledQueue(Queue):
     def ids(self) -> list[str]:
         """Of all messages that were stored, in order."""
         lines = [line.split("\t") for line in self.journal.read_text("utf-8").splitlines()]
-        return [message_id for name, _, message_id in lines if name == self.name]
+        # Number 0: a repeat that was dropped.
+        return [each for name, number, each in lines if name == self.name and number != "0"]
 
 
 class Scene:

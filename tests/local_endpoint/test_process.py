@@ -37,7 +37,7 @@ def test_the_synchronous_client_sends_receives_and_completes(process: RunningEnd
     assert process.get("/health") == {"status": "healthy"}
 
 
-def test_the_journal_names_every_stored_message_once(tmp_path: Path) -> None:
+def test_the_journal_names_every_message_and_which_were_dropped(tmp_path: Path) -> None:
     journal = tmp_path / "stored.tsv"
     with (
         run_endpoint(["tasks"], arguments=["--journal", str(journal)]) as process,
@@ -49,7 +49,8 @@ def test_the_journal_names_every_stored_message_once(tmp_path: Path) -> None:
         sender.send_messages(ServiceBusMessage(b"x", message_id="ü"))
         # Written before the send is accepted, not when the process ends.
         assert journal.read_text(encoding="utf-8") == (
-            "tasks\t1\ta\ntasks\t2\tb\ntasks\t3\ta tab\\tand\\nlines\\\\\ntasks\t4\tü\n"
+            "tasks\t1\ta\ntasks\t2\tb\n"
+            "tasks\t3\ta tab\\tand\\nlines\\\\\ntasks\t0\tb\ntasks\t4\tü\n"
         )
 
 

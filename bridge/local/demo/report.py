@@ -88,11 +88,12 @@ def count(
             "select count(*) from stagebus.stages where job_id = %s and status = 'completed'",
             (job_id,),
         ).fetchone()
-    # A line of the journal: entity, sequence number, message id (task, attempt, dispatch, nonce).
+    # A line of the journal: entity, sequence number (0: dropped as a repeat), message id (task,
+    # attempt, dispatch, nonce).
     stored = Counter(
         tuple(line.split("\t")[2].split(".")[:2])
         for line in journal.read_text("utf-8").splitlines()
-        if line.startswith("tasks\t")
+        if line.startswith("tasks\t") and not line.startswith("tasks\t0\t")
     )
     worked = Counter(
         line for ledger in processes.ledgers for line in ledger.read_text("utf-8").splitlines()

@@ -97,7 +97,7 @@ _PORT = click.IntRange(0, 65_535)
 @click.option(
     "--journal",
     type=click.Path(dir_okay=False, path_type=Path),
-    help="File to which a line is appended for every stored message.",
+    help="File to which a line is appended for every message taken.",
 )
 @click.option(
     "--faults",

@@ -122,7 +122,8 @@ class Intake(ABC):
         order = [*soon, *later] if later else fresh
         whole = len(fresh) == len(arrival.ids) and not later
         ids = arrival.ids if whole else [arrival.ids[position] for position in order]
-        self._record(ids)
+        repeated = [] if unseen is None else set(range(len(arrival.ids))).difference(unseen)
+        self._record(ids, [arrival.ids[position] for position in sorted(repeated)])
         self.counters.received += len(arrival.ids)
         self.counters.stored += len(fresh)
         self.counters.duplicates_dropped += len(arrival.ids) - len(fresh)
@@ -151,10 +152,10 @@ class Intake(ABC):
         if limit is not None and (held := self.size()) + size > limit:
             raise full(self.name, held, limit)
 
-    def _record(self, ids: list[bytes | None]) -> None:
-        if self._journal is None or not ids:
+    def _record(self, ids: list[bytes | None], repeats: list[bytes | None]) -> None:
+        if self._journal is None:
             return
         try:
-            self._journal.record(self.name, self.next_sequence_number, ids)
+            self._journal.record(self.name, self.next_sequence_number, ids, repeats)
         except OSError as error:
             raise Refused(INTERNAL_ERROR, f"The journal cannot be written: {error}.") from error
