@@ -68,7 +68,9 @@ begin
             for update skip locked;
         end if;
         continue when not found;
-        update destinations as d set probe_at = v_now + interval '10 seconds'
+        -- Soon after it was paused, later less often.
+        update destinations as d set probe_at = v_now + least(
+            interval '10 seconds', greatest(interval '1 second', (v_now - d.paused_at) / 2))
         where d.destination = v_destination.destination and d.probe_at <= v_now;
         -- Another bridge is trying already.
         continue when not found;
@@ -163,6 +165,7 @@ comment on function stagebus.claim_batches(uuid, integer, interval, bigint) is
     'Leases up to p_limit batches to the bridge, with a new claim_epoch each: batches whose lease '
     'ran out (and the range they may have sent goes to the ledger as unknown), then waiting ones '
     'with seq above p_after_seq. Passes over locked rows and paused or throttled destinations; of '
-    'one that the broker had refused, one batch every 10 seconds to see whether it does still; '
+    'one that the broker had refused, one batch now and then to see whether it does still, after 1 '
+    'second and, the longer it lasts, up to 10 seconds; '
     'a batch whose stage is being cancelled is cancelled instead, one that may have been sent too '
     'long ago for the broker to drop a repeat is held. Raises SB115.';

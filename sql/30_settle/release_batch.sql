@@ -29,15 +29,18 @@ begin
         return false;
     end if;
     if p_destination_is = 'throttled' then
-        -- As long as the service asks for with its error 50009.
+        -- As long as the service asks for with its error 50009. It does not refuse any more.
         update destinations as d set
-            throttled_until = greatest(d.throttled_until, v_now + interval '2 seconds')
+            throttled_until = greatest(d.throttled_until, v_now + interval '2 seconds'),
+            paused_at = case when d.probe_at is null then d.paused_at end,
+            pause_reason = case when d.probe_at is null then d.pause_reason end,
+            probe_at = null
         where d.destination = v_destination;
     elsif p_destination_is = 'refused' then
         update destinations as d set
             paused_at = coalesce(d.paused_at, v_now),
             pause_reason = coalesce(p_reason, 'the broker refuses it'),
-            probe_at = v_now + interval '10 seconds'
+            probe_at = greatest(d.probe_at, v_now + interval '1 second')
         where d.destination = v_destination and (d.paused_at is null or d.probe_at is not null);
     end if;
     return true;
@@ -47,4 +50,4 @@ comment on function stagebus.release_batch(uuid, uuid, integer, interval, text, 
     'Gives a claimed batch back, claimable after p_delay, without spending an attempt; p_reason '
     'is shown as its last_error. p_destination_is: throttled keeps all of the destination back for '
     '2 seconds; refused pauses it with the reason, until a batch that is tried now and then is '
-    'accepted. False when the batch is no longer this claim''s. Locks the batch, the destination.';
+    'accepted or throttled. False when the batch is no longer this claim''s. Locks the batch, the destination.';

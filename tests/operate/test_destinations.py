@@ -36,20 +36,44 @@ def test_what_an_operator_pauses_waits_for_an_operator(client: Client) -> None:
     assert client.destination().status == "active"
 
 
-def test_what_a_bridge_pauses_is_tried_with_one_batch_every_ten_seconds(client: Client) -> None:
+def test_what_a_bridge_pauses_is_tried_with_one_batch_now_and_then(client: Client) -> None:
     assert release(client, client.claim(), "refused")
     paused = client.destination()
     assert (paused.status, paused.pause_reason) == ("paused", "the broker says no")
     assert client.claim_batches(10) == []
-    client.advance(SECOND * 10)
-    (tried,) = client.claim_batches(10)
-    assert client.claim_batches(10) == [], "no other bridge tries at the same time"
-    assert release(client, tried, "refused")
+    tries = []
+    for second in range(1, 41):
+        client.advance(SECOND)
+        if claims := client.claim_batches(10):
+            (tried,) = claims
+            assert client.claim_batches(10) == [], "no other bridge tries at the same time"
+            assert release(client, tried, "refused")
+            tries.append(second)
+    assert tries == [1, 2, 3, 5, 8, 12, 18, 27, 37]
     client.advance(SECOND * 10)
     (tried,) = client.claim_batches(10)
     client.record_send(tried, tried.last_index, tried.last_index)
     assert client.destination().status == "active"
     assert len(client.claim_batches(10)) == 1
+
+
+def test_a_destination_that_is_only_throttled_when_it_is_tried_is_paused_no_more(
+    client: Client,
+) -> None:
+    assert release(client, client.claim(), "refused")
+    client.advance(SECOND)
+    assert release(client, client.claim(), "throttled")
+    assert client.destination().status == "active"
+    assert client.claim_batches(10) == []
+    client.advance(SECOND * 2)
+    assert len(client.claim_batches(10)) == 2
+
+
+def test_a_bridge_that_is_throttled_does_not_end_the_pause_of_an_operator(client: Client) -> None:
+    claim = client.claim()
+    client.execute("select stagebus.pause_destination('tasks')")
+    assert release(client, claim, "throttled")
+    assert client.destination().pause_reason == "paused, by postgres"
 
 
 def test_a_batch_whose_bridge_died_may_be_the_one_that_is_tried(client: Client) -> None:
