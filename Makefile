@@ -8,13 +8,15 @@ PIP    := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
 MIN_POPULATION ?= 15000
 PG ?= 18
+MINUTES ?= 10
+SEED ?= 1
 ARGS ?=
 
 # Where it is installed, or where CI says that it must be, lint uses it.
 PLPGSQL_CHECK := /usr/share/postgresql/15/extension/plpgsql_check.control
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo demo-retries test lint model audit faults soak format bench bench-held lock clean
+.PHONY: help setup demo demo-retries test lint model audit chaos soak format bench bench-held lock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -60,8 +62,8 @@ audit: $(READY) ## known holes in what is installed; asks an index on the intern
 	@build/audit/bin/python -m pip install --quiet --disable-pip-version-check pip-audit
 	@build/audit/bin/pip-audit --strict --disable-pip --requirement requirements.lock
 
-faults: $(READY) ## five minutes of random faults: ARGS="--seconds 60 --seed 2"
-	@$(BIN)/python -m tests.faults $(ARGS)
+chaos: $(READY) ## ten minutes of faults of every kind, every task counted: MINUTES=10 SEED=1
+	@$(BIN)/python -m tests.faults --minutes $(MINUTES) --seed $(SEED) $(ARGS)
 
 soak: $(READY) ## anything in any order, at length: ARGS="--seconds 600 --seed 2"
 	@$(BIN)/python -m tests.life $(ARGS)

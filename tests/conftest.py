@@ -27,6 +27,12 @@ from bridge.local.postgres import LocalPostgres, PostgresError, server_binaries
 from bridge.migrate import migrate
 from tests.client import Client
 
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What lasts longest comes first, so that nobody waits for it alone in the end."""
+    items.sort(key=lambda item: item.get_closest_marker("starts_first") is None)
+
+
 #: A server to test on, instead of one of our own.
 GIVEN = os.environ.get("STAGEBUS_TEST_DATABASE_URL")
 
