@@ -50,4 +50,5 @@ comment on function stagebus.release_batch(uuid, uuid, integer, interval, text, 
     'Gives a claimed batch back, claimable after p_delay, without spending an attempt; p_reason '
     'is shown as its last_error. p_destination_is: throttled keeps all of the destination back for '
     '2 seconds; refused pauses it with the reason, until a batch that is tried now and then is '
-    'accepted or throttled. False when the batch is no longer this claim''s. Locks the batch, the destination.';
+    'accepted or throttled. False when the batch is no longer this claim''s. Locks the batch, the '
+    'destination.';

@@ -1,4 +1,4 @@
-"""Two minutes of chaos: everything is done once, whatever goes wrong; and the log of it is there."""
+"""Two minutes of chaos: whatever goes wrong, all is done once, and the log of it is there."""
 
 from __future__ import annotations
 
