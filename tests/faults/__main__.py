@@ -15,7 +15,7 @@ from tests.faults.run import Plan, run
 @click.option("--minutes", type=click.FloatRange(0.1), default=10.0, help="How long to disturb.")
 @click.option("--seed", type=int, default=1, help="The same seed schedules the same faults.")
 @click.option(
-    "--rate", type=click.FloatRange(1), default=350.0, help="Tasks to be committed a second."
+    "--rate", type=click.FloatRange(1), default=300.0, help="Tasks to be committed a second."
 )
 @click.option("--pace", type=click.FloatRange(0.1), default=1.1, help="Seconds between two faults.")
 @click.option(

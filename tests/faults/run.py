@@ -67,7 +67,7 @@ class Plan:
     seed: int
     folder: Path
     """Where logs and ledgers go; it is emptied before."""
-    rate: float = 350
+    rate: float = 300
     """Tasks that are to be committed a second."""
     pace: float = 1.1
     """Seconds between two faults, on average."""

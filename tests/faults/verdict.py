@@ -6,10 +6,11 @@ producer never learned it, what its own ledger says of repeats, and whether its 
 
 from __future__ import annotations
 
-from bisect import bisect_left
+from bisect import bisect_left, bisect_right
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from itertools import accumulate
 from statistics import quantiles
 from typing import Any
 
@@ -72,8 +73,11 @@ class Verdict:
     retried_by_operator: int = 0
     """Batches that waited for an operator when the run was over, and were retried."""
     recovery_seconds: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
-    """By kind, p50 and p99: until all that was committed before the fault was published, or done,
-    whatever else went wrong meanwhile."""
+    """By kind, p50 and p99: from the fault until a task was published again, or, for what befalls
+    workers, begun again; whatever else went wrong meanwhile."""
+    drain_seconds: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    """Over all kinds, p50 and p99: from a fault until everything that had been committed before it
+    was published, or begun; with so many faults that is mostly the others."""
     sends: Mapping[str, int] = field(default_factory=dict)
     """By outcome."""
     examples: Mapping[str, Sequence[str]] = field(default_factory=dict)
@@ -150,6 +154,7 @@ def judge(evidence: Evidence, happened: Sequence[Happened] = ()) -> Verdict:
         orphan_leases=database.leases,
         deadlocks=evidence.deadlocks,
         recovery_seconds=_recovery(evidence, first_stored, happened),
+        drain_seconds=_drain(evidence, first_stored, happened),
         sends=database.sends,
         examples={kind: some[:EXAMPLES] for kind, some in errors.items() if some},
     )
@@ -240,21 +245,30 @@ def _stage_errors(evidence: Evidence, committed: Mapping[StageKey, int]) -> list
 def _recovery(
     evidence: Evidence, first_stored: Mapping[str, float], happened: Iterable[Happened]
 ) -> dict[str, dict[str, float]]:
-    """By kind: the seconds until all that was committed when the fault came was out, or done."""
-    last_done = {task_id: max(each.values()) for task_id, each in evidence.executions.items()}
-    curves = {
-        "published": _until(evidence, first_stored),
-        "worked": _until(evidence, last_done),
-    }
+    """By kind: the seconds until a task was published, or begun, after the fault."""
+    begun = (at for each in evidence.executions.values() for at in each.values())
+    progress = {"published": sorted(first_stored.values()), "worked": sorted(begun)}
     seconds: dict[str, list[float]] = defaultdict(list)
     for fault in happened:
-        times, until = curves[measure(fault.kind)]
-        before = bisect_left(times, fault.at)
-        seconds[fault.kind].append(max(0.0, until[before - 1] - fault.at) if before else 0.0)
-    return {
-        kind: {"p50": round(_percentile(some, 50), 2), "p99": round(_percentile(some, 99), 2)}
-        for kind, some in sorted(seconds.items())
-    }
+        times = progress[measure(fault.kind)]
+        if (after := bisect_right(times, fault.at)) < len(times):
+            seconds[fault.kind].append(times[after] - fault.at)
+    return {kind: _percentiles(some) for kind, some in sorted(seconds.items())}
+
+
+def _drain(
+    evidence: Evidence, first_stored: Mapping[str, float], happened: Iterable[Happened]
+) -> dict[str, dict[str, float]]:
+    """The seconds until all that was committed before a fault was published, or begun."""
+    first_begun = {task_id: min(each.values()) for task_id, each in evidence.executions.items()}
+    found = {}
+    for name, at in (("published", first_stored), ("worked", first_begun)):
+        times, until = _until(evidence, at)
+        before = ((bisect_left(times, fault.at), fault.at) for fault in happened)
+        found[name] = _percentiles(
+            [max(0.0, until[n - 1] - moment) if n else 0.0 for n, moment in before]
+        )
+    return found
 
 
 def _until(evidence: Evidence, at: Mapping[str, float]) -> tuple[list[float], list[float]]:
@@ -270,14 +284,11 @@ def _until(evidence: Evidence, at: Mapping[str, float]) -> tuple[list[float], li
         for each in evidence.transactions.values()
         if each.at is not None
     )
-    times, until = [], []
-    latest = 0.0
-    for committed_at, end in ends:
-        latest = max(latest, end)
-        times.append(committed_at)
-        until.append(latest)
-    return times, until
+    return [committed for committed, _ in ends], list(accumulate((end for _, end in ends), max))
 
 
-def _percentile(some: Sequence[float], percent: int) -> float:
-    return some[0] if len(some) == 1 else quantiles(some, n=100, method="inclusive")[percent - 1]
+def _percentiles(some: Sequence[float]) -> dict[str, float]:
+    if not some:
+        return {}
+    cuts = quantiles(some if len(some) > 1 else [*some] * 2, n=100, method="inclusive")
+    return {"p50": round(cuts[49], 2), "p99": round(cuts[98], 2)}
