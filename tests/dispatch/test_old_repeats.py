@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 import pytest
@@ -59,6 +59,24 @@ def test_after_it_the_batch_is_held_and_says_why(client: Client, job_id: UUID) -
     client.order("unhold_batch", job_id, batch.batch_id)
     assert [message.task_index for message in client.publish()] == [3, 4]
     assert client.task_states(job_id) == {"queued": 4}
+
+
+@pytest.mark.parametrize(
+    "now", [datetime(2031, 3, 29, tzinfo=UTC), datetime(2031, 10, 25, tzinfo=UTC)]
+)
+def test_a_window_of_days_is_as_long_when_clocks_change(
+    client: Client, job_id: UUID, now: datetime
+) -> None:
+    client.execute("set time zone 'Europe/Berlin'")
+    client.set_destination("tasks", duplicate_window="7 days")
+    client.at(now)
+    unanswered(client)
+    held_at = now + timedelta(hours=7 * 24) - MINUTE * 2
+    client.at(held_at - SECOND)
+    client.release_batch(client.claim())
+    client.at(held_at + SECOND)
+    assert client.claim_batches(1) == []
+    assert held(client, job_id)
 
 
 def test_a_destination_may_have_it_sent_all_the_same(client: Client, job_id: UUID) -> None:
