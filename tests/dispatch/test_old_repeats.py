@@ -104,6 +104,28 @@ def test_what_was_accepted_since_is_no_longer_in_doubt(client: Client, job_id: U
     assert client.claim_batches(1) != []
 
 
+def test_a_part_that_was_accepted_leaves_the_rest_in_doubt(client: Client, job_id: UUID) -> None:
+    unanswered(client)
+    client.advance(MINUTE)
+    again = client.claim()
+    client.record_send(again, 3, 3)
+    client.release_batch(again)
+    client.advance(MINUTE * 7 + SECOND)
+    assert client.claim_batches(1) == []
+    assert held(client, job_id)
+
+
+def test_the_oldest_of_several_unanswered_sends_counts(client: Client, job_id: UUID) -> None:
+    for _ in range(2):
+        claim = client.claim()
+        assert client.record_send(claim, 1, 4, "unknown", "nobody answered")
+        client.release_batch(claim)
+        client.advance(MINUTE * 4)
+    client.advance(SECOND)
+    assert client.claim_batches(1) == []
+    assert held(client, job_id)
+
+
 def test_the_age_of_a_dead_bridges_sends_counts_from_its_last_report(
     client: Client, job_id: UUID
 ) -> None:

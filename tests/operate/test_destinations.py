@@ -65,6 +65,24 @@ def test_a_batch_whose_bridge_died_may_be_the_one_that_is_tried(client: Client) 
     assert client.column("select outcome from stagebus.sends order by recorded_at")[-1] == "unknown"
 
 
+def test_two_bridges_that_look_at_once_try_one_batch(client: Client) -> None:
+    assert release(client, client.claim(), "refused")
+    client.advance(SECOND * 10)
+    other = client.session()
+    with client.transaction():
+        assert len(client.claim_batches(10)) == 1
+        second = other.in_background(lambda: other.claim_batches(10))
+        client.wait_until_blocked(other, second)
+    assert second.result() == []
+
+
+def test_a_pause_by_a_bridge_becomes_an_operators(client: Client) -> None:
+    assert release(client, client.claim(), "refused")
+    client.execute("select stagebus.pause_destination('tasks')")
+    client.advance(timedelta(days=1))
+    assert client.claim_batches(10) == []
+
+
 def test_a_bridge_does_not_end_the_pause_of_an_operator(client: Client) -> None:
     first, second = client.claim_batches(2)
     client.execute("select stagebus.pause_destination('tasks')")

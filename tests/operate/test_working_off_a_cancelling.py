@@ -9,6 +9,20 @@ from tests.client import Client
 TOKEN = UUID(int=1)
 
 
+def test_what_a_bridge_may_have_sent_of_a_cancelled_batch_is_in_the_ledger(client: Client) -> None:
+    client.create_stage_tasks(client.create_job(), task_count=9)
+    claim = client.claim()
+    client.record_send(claim, 1, 4)
+    client.order("cancel_stage", claim.job_id, 1)
+    client.work_orders()
+    assert not client.record_send(claim, 5, 9)
+    assert [(send.outcome, send.first_index, send.last_index) for send in client.sends(claim)] == [
+        ("accepted", 1, 4),
+        ("unknown", 5, 9),
+    ]
+    assert client.batch(claim).state == "cancelled"
+
+
 def test_a_step_may_find_nothing_but_tasks_that_have_ended(client: Client) -> None:
     published = client.published_stage(9)
     client.start_all(published.messages, TOKEN)

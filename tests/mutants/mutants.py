@@ -1,0 +1,15 @@
+"""All mutants, in the order of a task's life."""
+
+from __future__ import annotations
+
+from tests.mutants import create, dispatch, operate, rights, settle, workers
+from tests.mutants.mutant import Mutant
+
+MUTANTS: tuple[Mutant, ...] = (
+    *create.MUTANTS,
+    *dispatch.MUTANTS,
+    *settle.MUTANTS,
+    *workers.MUTANTS,
+    *operate.MUTANTS,
+    *rights.MUTANTS,
+)

@@ -1,0 +1,130 @@
+"""Defects of sql/50_operate: what an operator's word is worth while others work."""
+
+from __future__ import annotations
+
+from tests.mutants.mutant import Mutant
+
+ORDERS = "tests/operate/test_orders.py"
+HELD = f"{ORDERS}::test_a_held_batch_is_taken_from_its_bridge_and_goes_on_when_it_is_let_go"
+
+MUTANTS = (
+    Mutant(
+        "a-hold-forgets-what-was-sent",
+        "sql/50_operate/hold_batch.sql",
+        """    perform stagebus.record_unreported_send(
+        p_job_id, p_batch_id, 'the batch was held before the bridge reported');
+""",
+        "",
+        "what the batch's bridge had sent goes out again, and no row explains it",
+        (HELD,),
+    ),
+    Mutant(
+        "a-cancelled-batch-forgets-what-was-sent",
+        "sql/50_operate/work_cancelling.sql",
+        """        perform stagebus.record_unreported_send(
+            v_batch.job_id, v_batch.batch_id, 'the batch was cancelled before the bridge reported');
+""",
+        "",
+        "messages of a cancelled stage arrive that the ledger knows nothing of",
+        (
+            "tests/operate/test_working_off_a_cancelling.py::"
+            "test_what_a_bridge_may_have_sent_of_a_cancelled_batch_is_in_the_ledger",
+        ),
+    ),
+    Mutant(
+        "a-cancelling-counts-what-has-ended",
+        "sql/50_operate/work_cancelling.sql",
+        "        where l.state is null or l.state in ('processing', 'retry_wait')),"
+        " array[]::integer[])\n",
+        "        where l.state is null or l.state <> 'completed'), array[]::integer[])\n",
+        "a task that had failed is counted as cancelled too",
+        (f"{ORDERS}::test_a_cancelling_whose_first_tasks_have_all_ended_comes_to_the_others",),
+    ),
+    Mutant(
+        "a-cancelling-does-not-wait-for-a-completion",
+        "sql/50_operate/work_cancelling.sql",
+        """        limit p_limit
+        for no key update
+    ) as l;
+""",
+        """        limit p_limit
+    ) as l;
+""",
+        "a task that completes meanwhile is counted twice",
+        (
+            "tests/operate/test_orders_at_once.py::test_a_task_that_is_being_completed_is_not_cancelled",
+        ),
+    ),
+    Mutant(
+        "an-operators-retry-is-the-same-attempt",
+        "sql/50_operate/work_retry_tasks.sql",
+        "            update tasks as t set state = 'retry_wait', attempt = t.attempt + 1\n",
+        "            update tasks as t set state = 'retry_wait', attempt = t.attempt\n",
+        "the broker drops what was retried, as a duplicate",
+        (f"{ORDERS}::test_a_retried_task_has_one_more_attempt_whatever_its_type_allows",),
+    ),
+    Mutant(
+        "a-retry-takes-what-has-changed-since-it-looked",
+        "sql/50_operate/work_retry_tasks.sql",
+        """        where t.state = v_status
+        order by t.task_index
+        for no key update of t
+""",
+        """        where t.state = v_status
+        order by t.task_index
+""",
+        "two orders retry a task twice",
+        (
+            "tests/operate/test_orders_at_once.py::"
+            "test_a_task_that_two_orders_retry_gets_one_more_attempt",
+        ),
+    ),
+    Mutant(
+        "a-stopped-cancelling-publishes-nothing-again",
+        "sql/50_operate/stop_order.sql",
+        "            if stagebus.unstarted_tasks(v_batch) > 0 then\n",
+        "            if v_batch.state = 'cancelled' then\n",
+        "tasks whose messages were turned away meanwhile wait for their start_timeout",
+        (f"{ORDERS}::test_stopping_a_cancelling_publishes_again_what_nobody_started",),
+    ),
+    Mutant(
+        "a-pause-of-an-operator-is-tried",
+        "sql/50_operate/pause_destination.sql",
+        ", session_user), 8192),\n        probe_at = null\n",
+        ", session_user), 8192)\n",
+        "a destination that a bridge had paused before is sent to all the same",
+        ("tests/operate/test_destinations.py::test_a_pause_by_a_bridge_becomes_an_operators",),
+    ),
+    Mutant(
+        "a-resumed-destination-tells-nobody",
+        "sql/50_operate/resume_destination.sql",
+        "    notify stagebus_ready;\n",
+        "",
+        "what waited for the destination waits for the next poll",
+        ("tests/operate/test_notifications.py",),
+    ),
+    Mutant(
+        "an-unheld-batch-tells-nobody",
+        "sql/50_operate/unhold_batch.sql",
+        "    notify stagebus_ready;\n",
+        "",
+        "what an operator lets go waits for the next poll",
+        ("tests/operate/test_notifications.py",),
+    ),
+    Mutant(
+        "two-sessions-maintain-at-once",
+        "sql/50_operate/maintain.sql",
+        "pg_try_advisory_xact_lock(",
+        "pg_try_advisory_xact_lock_shared(",
+        "every bridge sweeps, and they wait for each other",
+        ("tests/workers/test_retries.py::test_maintenance_is_done_by_one_session_at_a_time",),
+    ),
+    Mutant(
+        "a-stage-that-a-later-one-follows-reopens-its-job",
+        "sql/50_operate/went_past.sql",
+        "where s.job_id = p_job_id and s.stage > p_stage)\n",
+        "where s.job_id = p_job_id and s.stage > p_stage and s.ended_at is not null)\n",
+        "a retry in an early stage makes the job advance from it a second time",
+        ("tests/workers/test_stage_policy.py",),
+    ),
+)
