@@ -86,6 +86,15 @@ def test_a_destination_may_have_it_sent_all_the_same(client: Client, job_id: UUI
     assert client.claim().published_through == 2
 
 
+def test_a_failed_batch_that_an_operator_retries_is_not_held(client: Client, job_id: UUID) -> None:
+    claim = client.claim()
+    client.record_send(claim, 1, 4, "unknown", "nobody answered")
+    client.fail_batch(claim, max_attempts=1)
+    client.advance(timedelta(hours=1))
+    client.order("retry_batch", job_id, claim.batch_id)
+    assert [message.task_index for message in client.publish()] == [1, 2, 3, 4]
+
+
 def test_a_broker_that_drops_no_repeats_gets_none_unasked(client: Client, job_id: UUID) -> None:
     client.set_destination("tasks", duplicate_window="0")
     unanswered(client)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import signal
 import sys
 import time
 from collections import Counter
@@ -26,6 +27,8 @@ def main(only: tuple[str, ...], sample: int | None, seed: int) -> None:
     if sample is not None:
         drawn = random.Random(seed).sample(mutants, min(sample, len(mutants)))
         mutants = [mutant for mutant in mutants if mutant in drawn]
+    # Whoever stops it leaves no server and no copy behind.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("stopped"))
     if not mutants:
         raise click.ClickException("there is no mutant of that name")
     if GIVEN:

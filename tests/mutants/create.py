@@ -123,4 +123,21 @@ MUTANTS = (
         "a stage that is being filled is left in a job that has ended",
         ("tests/create/test_finish_job.py::test_a_stage_that_has_not_ended_is_in_the_way",),
     ),
+    Mutant(
+        "a-job-is-finished-while-a-stage-is-opened",
+        "sql/10_create/finish_job.sql",
+        "    select j.state into v_state from jobs as j"
+        " where j.job_id = p_job_id for no key update;\n",
+        "    select j.state into v_state from jobs as j where j.job_id = p_job_id;\n",
+        "a stage that is being made is left in a job that has ended",
+        (f"{TWO}::test_a_job_is_not_finished_under_a_stage_that_is_being_made",),
+    ),
+    Mutant(
+        "a-stage-leaves-its-job-due",
+        "sql/10_create/open_stage.sql",
+        "    delete from due_advances as d where d.job_id = p_job_id and d.stage < p_stage;\n",
+        "",
+        "a controller that looks at what is due makes the stage a second time",
+        ("tests/create/test_create_stage_tasks.py::test_the_next_stage_settles_what_was_due",),
+    ),
 )

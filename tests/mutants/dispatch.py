@@ -47,6 +47,22 @@ MUTANTS = (
         (f"{CLAIMS}::test_a_lease_that_holds_keeps_others_away",),
     ),
     Mutant(
+        "a-reclaim-waits-for-a-batch-that-is-written",
+        CLAIM_BATCHES,
+        """            and b.destination = any (v_usable)
+        order by b.lease_until
+        limit v_left
+        for update skip locked
+""",
+        """            and b.destination = any (v_usable)
+        order by b.lease_until
+        limit v_left
+        for update
+""",
+        "every claim waits for the bridge that is just renewing its lease",
+        (f"{CLAIMS}::test_a_lost_lease_is_claimed_by_one_of_two_bridges",),
+    ),
+    Mutant(
         "a-lease-is-over-at-its-last-moment",
         CLAIM_BATCHES,
         """        where b.state = 'publishing' and b.lease_until < v_now
@@ -57,6 +73,18 @@ MUTANTS = (
 """,
         "the bridge and its heir both believe that they hold the batch",
         (f"{CLAIMS}::test_a_lease_that_holds_keeps_others_away",),
+    ),
+    Mutant(
+        "a-hint-hides-a-lost-lease",
+        CLAIM_BATCHES,
+        """b.lease_until < v_now
+            and b.destination = any (v_usable)
+""",
+        """b.lease_until < v_now
+            and b.destination = any (v_usable) and b.seq > coalesce(p_after_seq, 0)
+""",
+        "what a dead bridge held is found only by the look at everything",
+        (f"{CLAIMS}::test_a_hint_does_not_hide_a_lost_lease",),
     ),
     Mutant(
         "a-reclaim-forgets-what-was-sent",

@@ -112,6 +112,45 @@ MUTANTS = (
         ("tests/operate/test_notifications.py",),
     ),
     Mutant(
+        "an-unheld-batch-is-held-again",
+        "sql/50_operate/unhold_batch.sql",
+        """        ready_at = v_now,
+        -- Whoever lets it go has decided about what may have arrived.
+        unanswered_since = null,
+        unanswered_through = null
+""",
+        """        ready_at = v_now
+""",
+        "an operator decides about old repeats, and the next claim decides otherwise",
+        ("tests/dispatch/test_old_repeats.py::test_after_it_the_batch_is_held_and_says_why",),
+    ),
+    Mutant(
+        "a-retried-batch-is-held",
+        "sql/50_operate/retry_batch.sql",
+        """            ready_at = v_now,
+            unanswered_since = null,
+            unanswered_through = null
+""",
+        """            ready_at = v_now
+""",
+        "an operator retries a batch that failed, and the next claim holds it",
+        (
+            "tests/dispatch/test_old_repeats.py"
+            "::test_a_failed_batch_that_an_operator_retries_is_not_held",
+        ),
+    ),
+    Mutant(
+        "undoing-takes-back-what-others-had-cancelled",
+        "sql/50_operate/undo_order.sql",
+        "            and (s.ended_at is null or s.ended_at >= v_order.ordered_at)\n",
+        "",
+        "a stage that was cancelled on purpose long before runs again",
+        (
+            "tests/operate/test_undoing_a_cancelling.py"
+            "::test_what_another_order_had_cancelled_before_stays_cancelled",
+        ),
+    ),
+    Mutant(
         "two-sessions-maintain-at-once",
         "sql/50_operate/maintain.sql",
         "pg_try_advisory_xact_lock(",

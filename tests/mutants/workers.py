@@ -38,6 +38,14 @@ MUTANTS = (
         (f"{TWO}::test_a_sweep_passes_over_a_task_that_is_taken_over",),
     ),
     Mutant(
+        "a-repeated-start-is-anothers",
+        START_TASKS,
+        "                when t.token = p_token then 'run'\n",
+        "",
+        "a worker whose answer was lost completes the message, and the task waits for the sweep",
+        (f"{START}::test_the_same_token_again_runs_again",),
+    ),
+    Mutant(
         "start-tasks-takes-a-message-without-a-nonce",
         START_TASKS,
         "                when t.job_id is null or s.nonce is distinct from a.nonce\n",
@@ -60,6 +68,14 @@ MUTANTS = (
         "                when t.state = 'retry_wait' then 'stale'\n",
         "a redelivered message of a lost attempt runs as the next one, beside its own message",
         (f"{START}::test_an_old_attempt_is_stale",),
+    ),
+    Mutant(
+        "an-attempt-of-the-future-starts",
+        START_TASKS,
+        "                    or a.attempt is null or a.attempt > t.attempt then 'ghost'\n",
+        "                    or a.attempt is null then 'ghost'\n",
+        "after a failover that lost the retry, its message runs as the attempt before",
+        (f"{START}::test_what_the_database_does_not_know_is_a_ghost",),
     ),
     Mutant(
         "a-task-that-waits-for-its-retry-starts",
@@ -132,6 +148,14 @@ MUTANTS = (
         "when l.state in ('processing', 'completed') then 'completed'\n",
         "a worker believes that its work counts, and it was another's",
         (f"{COMPLETE}::test_every_other_verdict_changes_nothing",),
+    ),
+    Mutant(
+        "a-repeated-completion-is-anothers",
+        "sql/40_workers/complete_tasks.sql",
+        "when l.state in ('processing', 'completed') and l.token = p_token then 'completed'\n",
+        "when l.state = 'processing' and l.token = p_token then 'completed'\n",
+        "a worker whose answer was lost believes that its work does not count",
+        (f"{COMPLETE}::test_completed_again_by_the_same_token_counts_once",),
     ),
     Mutant(
         "a-lost-attempt-still-completes",
@@ -212,6 +236,14 @@ MUTANTS = (
         ),
     ),
     Mutant(
+        "what-waits-in-a-cancelled-stage-fills-the-sweep",
+        "sql/40_workers/gather_retries.sql",
+        "            where w.due_at <= v_now and s.ending is null\n",
+        "            where w.due_at <= v_now\n",
+        "a cancelled stage keeps the retries of all others from their turn",
+        (f"{RETRIES}::test_what_waits_in_a_stage_that_is_cancelled_keeps_no_other_from_its_turn",),
+    ),
+    Mutant(
         "a-retried-task-stays-with-its-first-batch",
         "sql/40_workers/gather_retries.sql",
         " do update set batch_id = excluded.batch_id;\n",
@@ -247,6 +279,22 @@ MUTANTS = (
 """,
         "a completion that counts in the same slot at once is refused as a wrong count",
         (f"{COUNTERS}::test_two_calls_that_count_in_one_slot_both_count",),
+    ),
+    Mutant(
+        "groups-are-counted-from-the-last",
+        COUNT,
+        "        group by 1, 2, 3\n        order by 1, 2, 3\n",
+        "        group by 1, 2, 3\n        order by 1, 2, 3 desc\n",
+        "a retry, which counts them from the first, and a completion deadlock",
+        (f"{COUNTERS}::test_groups_are_counted_in_their_order",),
+    ),
+    Mutant(
+        "stages-end-from-the-last",
+        COUNT,
+        "        group by 1, 2\n        order by 1, 2\n",
+        "        group by 1, 2\n        order by 1 desc, 2 desc\n",
+        "calls that end several stages and orders that lock them deadlock",
+        (f"{COUNTERS}::test_stages_end_in_their_order",),
     ),
     Mutant(
         "a-group-is-counted-as-it-was",
@@ -307,6 +355,14 @@ MUTANTS = (
         (f"{POLICY}::test_a_stage_that_the_job_went_past_is_repaired_and_advances_nothing",),
     ),
     Mutant(
+        "two-last-stages-leave-a-cancelled-job-open",
+        "sql/40_workers/end_cancelled_job.sql",
+        "    perform from jobs as j where j.job_id = p_job_id for no key update;\n",
+        "",
+        "each of two stages that end at once waits for the other, and the job never ends",
+        ("tests/workers/test_two_workers.py::test_two_last_stages_end_a_cancelled_job",),
+    ),
+    Mutant(
         "a-stage-fails-with-as-many-failures-as-it-tolerates",
         "sql/40_workers/stage_end_state.sql",
         "        when p_stage.failed > case\n",
@@ -329,5 +385,28 @@ MUTANTS = (
         "",
         "the controller advances past a stage that is open again",
         (f"{POLICY}::test_a_stage_that_reopens_ends_again_as_if_for_the_first_time",),
+    ),
+    Mutant(
+        "a-stage-is-reopened-while-the-next-one-is-made",
+        "sql/40_workers/reopen_stage.sql",
+        "    select j.* into strict v_job from jobs as j"
+        " where j.job_id = p_job_id for no key update;\n",
+        "    select j.* into strict v_job from jobs as j where j.job_id = p_job_id;\n",
+        "the job goes on to the next stage while this one is open and no repair",
+        (
+            "tests/operate/test_orders_at_once.py"
+            "::test_a_stage_that_reopens_while_the_next_one_is_made_is_a_repair",
+        ),
+    ),
+    Mutant(
+        "a-reopening-leaves-its-job-as-it-is",
+        "sql/40_workers/reopen_stage.sql",
+        "    where j.job_id = p_job_id and j.state in ('running', 'failed', 'cancelled');\n",
+        "    where j.job_id = p_job_id and j.state in ('failed', 'cancelled');\n",
+        "a producer in a transaction with an older snapshot makes the next stage all the same",
+        (
+            "tests/operate/test_orders_at_once.py"
+            "::test_the_next_stage_is_not_made_by_who_has_not_seen_the_reopening",
+        ),
     ),
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from uuid import UUID
 
+import psycopg
 import pytest
 
 from tests.client import Client, PublishedStage
@@ -49,3 +50,43 @@ def test_a_task_that_two_orders_retry_gets_one_more_attempt(
     assert step.result().tasks_done == 0
     assert client.task(published.task_ids[0]).attempt == 2
     assert client.recount(published.job_id) == []
+
+
+def fail_both(client: Client, published: PublishedStage, **policy: str) -> int:
+    """The stage ends with its failures; its retry is ordered, and not begun."""
+    client.order("set_stage", published.job_id, 1, **policy)
+    client.fail_tasks(published.task_ids, TOKEN, ["why"] * 2, retry=False)
+    order_id = client.order("retry_tasks", published.job_id, 1).order_id
+    assert order_id is not None
+    return order_id
+
+
+def test_a_stage_that_reopens_while_the_next_one_is_made_is_a_repair(
+    client: Client, other: Client, published: PublishedStage
+) -> None:
+    order_id = fail_both(client, published)
+    with client.transaction():
+        client.create_stage_tasks(published.job_id, 2)
+        step = other.in_background(lambda: other.order("work_order", order_id))
+        client.wait_until_blocked(other, step)
+    assert step.result().tasks_done == 2
+    assert client.stage(published.job_id, 1).repair
+    assert client.stage(published.job_id, 2).status == "open"
+
+
+def test_the_next_stage_is_not_made_by_who_has_not_seen_the_reopening(
+    client: Client, other: Client, published: PublishedStage
+) -> None:
+    """open_stage runs in any isolation: the job's row is what tells it."""
+    order_id = fail_both(client, published, tolerated_failures="0", on_failure="wait")
+
+    def look_and_then_make_the_next() -> None:
+        with client.transaction("repeatable read"):
+            assert client.stage(published.job_id).status == "failed"
+            other.order("work_order", order_id)
+            client.create_stage_tasks(published.job_id, 2)
+
+    with pytest.raises(psycopg.errors.SerializationFailure):
+        look_and_then_make_the_next()
+    assert client.stage(published.job_id).status == "open"
+    assert not client.stage(published.job_id).repair

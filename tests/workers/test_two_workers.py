@@ -206,6 +206,25 @@ def test_the_stage_stays_open_when_one_of_the_last_completions_is_rolled_back(
     assert client.stage(published.job_id).status == "completed"
 
 
+def test_two_last_stages_end_a_cancelled_job(client: Client, other: Client) -> None:
+    """The first stage is being repaired while the second one runs."""
+    repaired = client.published_stage()
+    client.start_all(repaired.messages, TOKEN)
+    client.fail_task(repaired.task_ids[0], TOKEN, retry=False)
+    second = client.published_stage(job_id=repaired.job_id, stage=2)
+    client.order("retry_tasks", repaired.job_id, 1)
+    client.work_orders()
+    client.gather_retries()
+    client.start_all([*client.publish(), *second.messages], TOKEN)
+    client.order("cancel_job", repaired.job_id)
+    with client.transaction():
+        assert client.complete_task(repaired.task_ids[0], TOKEN) == "completed"
+        last = other.in_background(lambda: other.complete_task(second.task_ids[0], TOKEN))
+        client.wait_until_blocked(other, last)
+    assert last.result() == "completed"
+    assert client.job(repaired.job_id).status == "cancelled"
+
+
 def test_calls_with_the_same_tasks_in_any_order_do_not_deadlock(
     client: Client, other: Client
 ) -> None:
