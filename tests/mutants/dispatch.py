@@ -134,6 +134,14 @@ MUTANTS = (
         (f"{CLAIMS}::test_a_paused_destination_is_passed_over",),
     ),
     Mutant(
+        "a-paused-destination-is-claimed",
+        CLAIM_BATCHES,
+        "        where d.paused_at is null and coalesce(d.throttled_until <= v_now, true)\n",
+        "        where coalesce(d.throttled_until <= v_now, true)\n",
+        "an operator's pause stops nothing",
+        ("tests/operate/test_destinations.py::test_what_an_operator_pauses_waits_for_an_operator",),
+    ),
+    Mutant(
         "a-throttled-destination-is-claimed",
         CLAIM_BATCHES,
         "        where d.paused_at is null and coalesce(d.throttled_until <= v_now, true)\n",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.mutants import create, dispatch, operate, rights, settle, workers
+from tests.mutants import counters, create, dispatch, operate, rights, settle, workers
 from tests.mutants.mutant import Mutant
 
 MUTANTS: tuple[Mutant, ...] = (
@@ -10,6 +10,7 @@ MUTANTS: tuple[Mutant, ...] = (
     *dispatch.MUTANTS,
     *settle.MUTANTS,
     *workers.MUTANTS,
+    *counters.MUTANTS,
     *operate.MUTANTS,
     *rights.MUTANTS,
 )

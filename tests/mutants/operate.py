@@ -41,6 +41,17 @@ MUTANTS = (
         (f"{ORDERS}::test_a_cancelling_whose_first_tasks_have_all_ended_comes_to_the_others",),
     ),
     Mutant(
+        "a-cancelling-never-looks-back",
+        "sql/50_operate/work_cancelling.sql",
+        "        index_reached = coalesce(v_last, 0)\n",
+        "        index_reached = coalesce(v_last, o.index_reached)\n",
+        "a task that came back behind a step stays, and the order never ends",
+        (
+            "tests/operate/test_working_off_a_cancelling.py"
+            "::test_what_came_back_behind_a_step_is_cancelled_too",
+        ),
+    ),
+    Mutant(
         "a-cancelling-does-not-wait-for-a-completion",
         "sql/50_operate/work_cancelling.sql",
         """        limit p_limit
@@ -64,6 +75,17 @@ MUTANTS = (
         (f"{ORDERS}::test_a_retried_task_has_one_more_attempt_whatever_its_type_allows",),
     ),
     Mutant(
+        "a-retry-goes-on-in-a-stage-that-is-cancelled",
+        "sql/50_operate/work_retry_tasks.sql",
+        "    if v_stage.ended_at is null and v_stage.ending is not null or (\n",
+        "    if v_stage.ended_at is null and v_stage.ending = 'deadline' or (\n",
+        "what had failed is cancelled, and its error is gone",
+        (
+            "tests/operate/test_orders_at_once.py"
+            "::test_a_retry_is_over_when_its_stage_is_cancelled_after_it",
+        ),
+    ),
+    Mutant(
         "a-retry-takes-what-has-changed-since-it-looked",
         "sql/50_operate/work_retry_tasks.sql",
         """        where t.state = v_status
@@ -78,6 +100,14 @@ MUTANTS = (
             "tests/operate/test_orders_at_once.py::"
             "test_a_task_that_two_orders_retry_gets_one_more_attempt",
         ),
+    ),
+    Mutant(
+        "a-retry-of-a-batch-ends-later-attempts",
+        "sql/50_operate/work_retry_batch.sql",
+        " and r.started_at <= p_order.ordered_at\n",
+        "\n",
+        "the attempts that an order has made possible are ended by it",
+        ("tests/operate/test_retrying_a_batch.py::test_attempts_that_began_after_the_order_go_on",),
     ),
     Mutant(
         "a-stopped-cancelling-publishes-nothing-again",

@@ -138,6 +138,14 @@ MUTANTS = (
         (f"{DESTINATIONS}::test_a_bridge_does_not_end_the_pause_of_an_operator",),
     ),
     Mutant(
+        "a-pause-counts-from-the-last-refusal",
+        "sql/30_settle/release_batch.sql",
+        "            paused_at = coalesce(d.paused_at, v_now),\n",
+        "            paused_at = v_now,\n",
+        "nobody sees for how long the broker has refused a destination",
+        (f"{DESTINATIONS}::test_a_pause_by_a_bridge_counts_from_the_first_refusal",),
+    ),
+    Mutant(
         "extend-lease-ignores-the-epoch",
         "sql/20_dispatch/extend_lease.sql",
         "        and b.state = 'publishing' and b.claim_epoch = p_claim_epoch;\n",
@@ -200,6 +208,17 @@ MUTANTS = (
         (
             "tests/operate/test_orders.py"
             "::test_a_batch_is_published_again_with_other_message_ids_but_for_what_was_started",
+        ),
+    ),
+    Mutant(
+        "publish-again-keeps-what-was-spent",
+        "sql/30_settle/publish_again.sql",
+        "        publish_attempts = 0,\n",
+        "",
+        "a batch that had trouble once fails at the first one of its next dispatch",
+        (
+            "tests/operate/test_retrying_a_batch.py"
+            "::test_a_batch_that_is_published_again_has_all_its_attempts",
         ),
     ),
     Mutant(

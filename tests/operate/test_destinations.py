@@ -52,6 +52,15 @@ def test_what_a_bridge_pauses_is_tried_with_one_batch_every_ten_seconds(client: 
     assert len(client.claim_batches(10)) == 1
 
 
+def test_a_pause_by_a_bridge_counts_from_the_first_refusal(client: Client) -> None:
+    assert release(client, client.claim(), "refused")
+    since = client.destination().paused_at
+    assert since == client.now()
+    client.advance(SECOND * 10)
+    assert release(client, client.claim(), "refused")
+    assert client.destination().paused_at == since
+
+
 def test_a_batch_whose_bridge_died_may_be_the_one_that_is_tried(client: Client) -> None:
     first, second = client.claim_batches(2)
     client.record_send(first, first.last_index, first.last_index)

@@ -52,6 +52,20 @@ def test_a_task_that_two_orders_retry_gets_one_more_attempt(
     assert client.recount(published.job_id) == []
 
 
+def test_no_retry_is_gathered_into_a_stage_whose_cancelling_was_just_ordered(
+    client: Client, other: Client, published: PublishedStage
+) -> None:
+    client.set_task_type("h3_hexagon", retry_delay="0")
+    client.fail_task(published.task_ids[0], TOKEN)
+    with client.transaction():
+        client.order("cancel_stage", published.job_id, 1)
+        gathered = other.in_background(other.gather_retries)
+        client.wait_until_blocked(other, gathered)
+    assert gathered.result() == 0
+    assert client.task(published.task_ids[0]).status == "retry_wait"
+    assert len(client.batches(published.job_id)) == 1
+
+
 def fail_both(client: Client, published: PublishedStage, **policy: str) -> int:
     """The stage ends with its failures; its retry is ordered, and not begun."""
     client.order("set_stage", published.job_id, 1, **policy)
@@ -59,6 +73,20 @@ def fail_both(client: Client, published: PublishedStage, **policy: str) -> int:
     order_id = client.order("retry_tasks", published.job_id, 1).order_id
     assert order_id is not None
     return order_id
+
+
+@pytest.mark.parametrize("cancelling", ["cancel_stage", "cancel_job"])
+def test_a_retry_is_over_when_its_stage_is_cancelled_after_it(
+    client: Client, published: PublishedStage, cancelling: str
+) -> None:
+    client.fail_task(published.task_ids[0], TOKEN, retry=False)
+    retry = client.order("retry_tasks", published.job_id, 1).order_id
+    client.order(cancelling, published.job_id, *([1] if cancelling == "cancel_stage" else []))
+    client.order("work_order", retry)
+    assert client.order_row(retry).status == "done"
+    assert client.task(published.task_ids[0]).status == "failed"
+    client.work_orders()
+    assert client.task_states(published.job_id) == {"failed": 1, "cancelled": 1}
 
 
 def test_a_stage_that_reopens_while_the_next_one_is_made_is_a_repair(

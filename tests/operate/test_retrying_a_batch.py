@@ -1,8 +1,10 @@
-"""retry_batch takes a batch from the bridge that publishes it."""
+"""retry_batch: the batch begins anew, whoever publishes it and whatever it has spent."""
 
 from __future__ import annotations
 
-from tests.client import Client
+from uuid import uuid4
+
+from tests.client import MINUTE, Client
 
 
 def test_a_batch_that_is_being_published_begins_anew_and_its_bridge_is_refused(
@@ -25,3 +27,30 @@ def test_a_batch_that_is_being_published_begins_anew_and_its_bridge_is_refused(
     ids = {message.message_id for message in client.batch_messages(again)}
     assert len(ids) == 9
     assert not ids & {message.message_id for message in before}
+
+
+def test_attempts_that_began_after_the_order_go_on(client: Client) -> None:
+    client.stop_clock()
+    published = client.published_stage(2)
+    token = uuid4()
+    client.start(published.messages[0], token)
+    (batch,) = client.batches(published.job_id)
+    order = client.order("retry_batch", published.job_id, batch.batch_id, unfinished=True)
+    assert (order.status, order.tasks) == ("working", 2)
+    client.advance(MINUTE)
+    assert client.start_all(client.publish(), token) == ["run"]
+    client.work_orders()
+    assert client.complete_tasks(published.task_ids, token) == ["stale", "completed"]
+
+
+def test_a_batch_that_is_published_again_has_all_its_attempts(client: Client) -> None:
+    client.stop_clock()
+    client.create_stage_tasks(client.create_job())
+    for _ in range(2):
+        claim = client.claim()
+        client.fail_batch(claim, max_attempts=3)
+        client.advance(MINUTE)
+    claim = client.claim()
+    assert client.finish_batch(claim)
+    client.order("retry_batch", claim.job_id, claim.batch_id)
+    assert client.fail_batch(client.claim(), max_attempts=3) == "pending_queue"

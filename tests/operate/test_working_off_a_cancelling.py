@@ -31,3 +31,21 @@ def test_a_step_may_find_nothing_but_tasks_that_have_ended(client: Client) -> No
     client.work_orders(limit=2)
     assert client.task_states(published.job_id) == {"completed": 6, "cancelled": 3}
     assert client.stage(published.job_id).status == "cancelled"
+
+
+def test_what_came_back_behind_a_step_is_cancelled_too(client: Client) -> None:
+    """As by a retry that had looked at the stage before its cancelling was ordered."""
+    published = client.published_stage(6)
+    client.start_all(published.messages, TOKEN)
+    client.fail_task(published.task_ids[0], TOKEN, retry=False)
+    order_id = client.order("cancel_stage", published.job_id, 1).order_id
+    client.order("work_order", order_id, 3)
+    client.execute("update stagebus_data.tasks set state = 'retry_wait' where task_index = 1")
+    client.execute(
+        "select stagebus.count_reopened_tasks(%s, 1, array[1], 'failed')", published.job_id
+    )
+    for _ in range(5):
+        client.order("work_order", order_id, 3)
+    assert client.task_states(published.job_id) == {"cancelled": 6}
+    assert client.order_row(order_id).status == "done"
+    assert client.recount(published.job_id) == []

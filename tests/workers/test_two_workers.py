@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import timedelta
+from typing import Any
 from uuid import UUID
 
 import pytest
@@ -11,6 +13,7 @@ from tests.client import Client, Listener, Message, PublishedStage
 
 TOKEN, OTHER = UUID(int=1), UUID(int=2)
 HOUR = timedelta(hours=1)
+MINUTES_15 = timedelta(minutes=15)
 
 
 @pytest.fixture
@@ -73,6 +76,29 @@ def test_a_completion_after_a_takeover_does_not(
         client.wait_until_blocked(other, completion)
     assert completion.result() == "taken"
     assert client.task(message.task_id).status == "processing"
+
+
+@pytest.mark.parametrize("call", ["complete", "fail", "heartbeat"])
+def test_whatever_comes_after_a_takeover_is_too_late(
+    client: Client, other: Client, message: Message, call: str
+) -> None:
+    client.start(message, TOKEN)
+    client.advance(HOUR)
+    ids = [message.task_id]
+    calls: dict[str, Callable[[], Any]] = {
+        "complete": lambda: other.complete_tasks(ids, TOKEN),
+        "fail": lambda: [failed.verdict for failed in other.fail_tasks(ids, TOKEN, ["late"])],
+        "heartbeat": lambda: [until for _, until in other.heartbeat_tasks(ids, TOKEN)],
+    }
+    with client.transaction():
+        assert client.start(message, OTHER).verdict == "run"
+        late = other.in_background(calls[call])
+        client.wait_until_blocked(other, late)
+    assert late.result() == [None if call == "heartbeat" else "taken"]
+    task = client.task(message.task_id)
+    assert (task.status, task.attempt) == ("processing", 1)
+    assert task.lease_until == client.now() + MINUTES_15
+    assert client.complete_task(message.task_id, OTHER) == "completed"
 
 
 def test_a_sweep_passes_over_a_task_that_is_taken_over(
