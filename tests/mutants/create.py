@@ -116,6 +116,17 @@ MUTANTS = (
         ("tests/create/test_counter_layout.py",),
     ),
     Mutant(
+        "a-job-with-a-failed-stage-has-only-errors",
+        "sql/10_create/finish_job.sql",
+        "        when bool_or(s.state = 'failed') then 'failed'\n",
+        "",
+        "a job whose failed stage nobody mended passes for done",
+        (
+            "tests/create/test_finish_job.py"
+            "::test_a_failed_stage_that_nobody_mended_makes_it_failed",
+        ),
+    ),
+    Mutant(
         "a-job-is-finished-under-an-open-stage",
         "sql/10_create/finish_job.sql",
         "    where s.job_id = p_job_id and s.ended_at is null\n",

@@ -9,6 +9,17 @@ HELD = f"{ORDERS}::test_a_held_batch_is_taken_from_its_bridge_and_goes_on_when_i
 
 MUTANTS = (
     Mutant(
+        "a-cancelling-misses-the-stage-that-is-just-made",
+        "sql/50_operate/cancel_job.sql",
+        "s.ended_at is null and s.stage <> all (v_stages));\n",
+        "s.ended_at is null and s.stage < any (v_stages));\n",
+        "a job that is being cancelled runs a whole stage",
+        (
+            "tests/operate/test_orders_at_once.py"
+            "::test_a_stage_that_is_made_while_its_job_is_cancelled_is_cancelled_with_it",
+        ),
+    ),
+    Mutant(
         "a-hold-forgets-what-was-sent",
         "sql/50_operate/hold_batch.sql",
         """    perform stagebus.record_unreported_send(
@@ -132,6 +143,47 @@ MUTANTS = (
         "",
         "what waited for the destination waits for the next poll",
         ("tests/operate/test_notifications.py",),
+    ),
+    Mutant(
+        "an-unheld-batch-keeps-what-was-spent",
+        "sql/50_operate/unhold_batch.sql",
+        "        publish_attempts = 0,\n",
+        "",
+        "a batch that an operator lets go fails at its first trouble",
+        (
+            "tests/operate/test_retrying_a_batch.py::test_a_batch_that_is_let_go_has_all_its_attempts",
+        ),
+    ),
+    Mutant(
+        "a-batch-is-ordered-about-under-a-cancelling",
+        "sql/50_operate/lock_batch.sql",
+        "    if v_ending is not null and v_batch.kind = 'tasks' then\n",
+        "    if v_ending = 'deadline' and v_batch.kind = 'tasks' then\n",
+        "what is being cancelled is published again",
+        (
+            "tests/operate/test_retrying_a_batch.py::test_nothing_is_ordered_for_a_batch_whose_stage_is_being_cancelled",
+        ),
+    ),
+    Mutant(
+        "a-retry-of-a-batch-ends-attempts-of-another",
+        "sql/50_operate/running_in_batch.sql",
+        "            else m.batch_id is null end\n",
+        "            else true end\n",
+        "a task that was tried again elsewhere loses its attempt",
+        (
+            "tests/operate/test_retrying_a_batch.py::test_tasks_that_moved_to_another_batch_are_left_to_it",
+        ),
+    ),
+    Mutant(
+        "a-batch-counts-tasks-that-moved",
+        "sql/30_settle/unstarted_tasks.sql",
+        "m.stage = t.stage and m.task_index = t.task_index)\n",
+        "m.stage = t.stage and m.task_index = t.task_index\n"
+        "                    and m.batch_id = p_batch.batch_id)\n",
+        "a batch of which nothing is left is published again, and again",
+        (
+            "tests/operate/test_retrying_a_batch.py::test_tasks_that_moved_to_another_batch_are_left_to_it",
+        ),
     ),
     Mutant(
         "an-unheld-batch-tells-nobody",

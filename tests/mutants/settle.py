@@ -113,6 +113,14 @@ MUTANTS = (
         (f"{EPOCHS}::test_a_late_bridge_is_not_answered_for_what_its_heir_did",),
     ),
     Mutant(
+        "no-start-timeout-is-over-at-once",
+        "sql/30_settle/finish_batch.sql",
+        "            v_now + nullif(ty.start_timeout, interval '0') end,\n",
+        "            v_now + ty.start_timeout end,\n",
+        "what a type never wants published again is published again at each sweep",
+        ("tests/settle/test_ends_of_a_claim.py::test_when_its_start_is_due_is_its_types_to_say",),
+    ),
+    Mutant(
         "fail-batch-ignores-the-epoch",
         "sql/30_settle/fail_batch.sql",
         "        and b.state = 'publishing' and b.claim_epoch = p_claim_epoch\n",

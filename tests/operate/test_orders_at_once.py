@@ -66,6 +66,20 @@ def test_no_retry_is_gathered_into_a_stage_whose_cancelling_was_just_ordered(
     assert len(client.batches(published.job_id)) == 1
 
 
+def test_a_stage_that_is_made_while_its_job_is_cancelled_is_cancelled_with_it(
+    client: Client, other: Client
+) -> None:
+    job_id = client.create_job()
+    with client.transaction():
+        client.create_stage_tasks(job_id, task_count=2)
+        cancelling = other.in_background(lambda: other.order("cancel_job", job_id))
+        client.wait_until_blocked(other, cancelling)
+    assert cancelling.result().tasks == 2
+    assert client.claim_batches(1) == []
+    client.work_orders()
+    assert client.job(job_id).status == "cancelled"
+
+
 def fail_both(client: Client, published: PublishedStage, **policy: str) -> int:
     """The stage ends with its failures; its retry is ordered, and not begun."""
     client.order("set_stage", published.job_id, 1, **policy)
