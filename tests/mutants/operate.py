@@ -86,6 +86,30 @@ MUTANTS = (
         (f"{ORDERS}::test_a_retried_task_has_one_more_attempt_whatever_its_type_allows",),
     ),
     Mutant(
+        "a-retry-of-a-stage-whose-job-is-cancelled",
+        "sql/50_operate/retry_tasks.sql",
+        "        or (select j.cancelling and j.ended_at is null"
+        " from jobs as j where j.job_id = p_job_id)\n",
+        "",
+        "an order whose every step fails, since the stage cannot reopen",
+        (
+            "tests/operate/test_orders_at_once.py"
+            "::test_a_stage_of_a_job_that_is_being_cancelled_is_not_retried",
+        ),
+    ),
+    Mutant(
+        "a-stage-is-judged-while-the-next-one-is-made",
+        "sql/50_operate/set_stage.sql",
+        "        select j.state into v_job_state from jobs as j"
+        " where j.job_id = p_job_id for no key update;\n",
+        "        select j.state into v_job_state from jobs as j where j.job_id = p_job_id;\n",
+        "what the job has acted on already is told otherwise",
+        (
+            "tests/operate/test_orders_at_once.py"
+            "::test_a_stage_is_not_judged_again_while_the_next_one_is_made",
+        ),
+    ),
+    Mutant(
         "a-retry-goes-on-in-a-stage-that-is-cancelled",
         "sql/50_operate/work_retry_tasks.sql",
         "    if v_stage.ended_at is null and v_stage.ending is not null or (\n",

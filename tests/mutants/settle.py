@@ -68,6 +68,14 @@ MUTANTS = (
         (f"{RECORD}::test_an_accepted_send_moves_published_through_and_renews_the_lease",),
     ),
     Mutant(
+        "a-report-is-not-remembered",
+        "sql/30_settle/record_send.sql",
+        "        reported_at = v_now,\n",
+        "",
+        "a batch whose bridge died is held although the broker knows what it was sent last",
+        (f"{REPEATS}::test_the_age_of_a_dead_bridges_sends_counts_from_its_last_report",),
+    ),
+    Mutant(
         "the-age-of-unanswered-sends-counts-from-the-last-one",
         "sql/30_settle/record_send.sql",
         "when p_outcome = 'unknown' then least(b.unanswered_since, v_now - p_duration)",

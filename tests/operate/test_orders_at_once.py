@@ -116,6 +116,32 @@ def test_a_stage_that_reopens_while_the_next_one_is_made_is_a_repair(
     assert client.stage(published.job_id, 2).status == "open"
 
 
+def test_a_stage_is_not_judged_again_while_the_next_one_is_made(
+    client: Client, other: Client, published: PublishedStage
+) -> None:
+    fail_both(client, published, tolerated_failures="0", on_failure="wait")
+    with client.transaction():
+        client.create_stage_tasks(published.job_id, 2)
+        judged = other.in_background(
+            lambda: other.order("set_stage", published.job_id, 1, tolerated_failures="2")
+        )
+        client.wait_until_blocked(other, judged)
+    error = judged.exception()
+    assert isinstance(error, psycopg.Error)
+    assert error.sqlstate == "SB120"
+    assert client.stage(published.job_id).status == "failed"
+
+
+def test_a_stage_of_a_job_that_is_being_cancelled_is_not_retried(
+    client: Client, published: PublishedStage
+) -> None:
+    client.fail_tasks(published.task_ids, TOKEN, ["why"] * 2, retry=False)
+    client.published_stage(1, stage=2, job_id=published.job_id)
+    client.order("cancel_job", published.job_id)
+    with client.refused("SB120"):
+        client.order("retry_tasks", published.job_id, 1)
+
+
 def test_the_next_stage_is_not_made_by_who_has_not_seen_the_reopening(
     client: Client, other: Client, published: PublishedStage
 ) -> None:
