@@ -16,7 +16,7 @@ ARGS ?=
 PLPGSQL_CHECK := /usr/share/postgresql/15/extension/plpgsql_check.control
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo demo-retries test lint model audit chaos soak format bench bench-held lock clean
+.PHONY: help setup demo demo-retries test lint model mutants audit chaos soak format bench bench-held lock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -56,6 +56,9 @@ endif
 
 model: $(READY) ## the protocol, every interleaving of it: wants Debian's spin and gcc
 	@.ci/spin $(BIN)/python -m tests.model.check
+
+mutants: $(READY) ## defects planted in sql/, each of which the tests must notice: ARGS="--only 'record-send-*'"
+	@$(BIN)/python -m tests.mutants $(ARGS)
 
 audit: $(READY) ## known holes in what is installed; asks an index on the internet
 	@$(PYTHON) -m venv build/audit

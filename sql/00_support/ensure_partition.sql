@@ -9,7 +9,8 @@ declare
     v_monday timestamptz := date_trunc('week', p_at at time zone 'UTC') at time zone 'UTC';
     v_name   text := 'tasks_from_' || to_char(v_monday at time zone 'UTC', 'YYYYMMDD');
     v_from   uuid := stagebus.first_job_id_at(v_monday);
-    v_to     uuid := stagebus.first_job_id_at(v_monday + interval '7 days');
+    -- Not 7 days: where the session's clocks change, one of those has 23 or 25 hours.
+    v_to     uuid := stagebus.first_job_id_at(v_monday + interval '168 hours');
 begin
     if to_regclass('stagebus_data.' || v_name) is not null then
         return v_name;

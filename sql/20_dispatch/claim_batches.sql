@@ -122,7 +122,8 @@ begin
                 -- An order to cancel is obeyed before it comes to this batch.
                 when s.ending is not null and b.kind = 'tasks' then 'cancelled'
                 -- With time for this claim to send it: a lease, and a send that outlasts it.
-                when b.unanswered_since < v_now + 2 * p_lease - d.duplicate_window
+                -- Durations are compared: a day before a moment may have 23 or 25 hours.
+                when v_now - b.unanswered_since > d.duplicate_window - 2 * p_lease
                     and d.old_repeats = 'hold' then 'held'
                 else 'publishing'
             end as state

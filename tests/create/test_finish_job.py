@@ -47,6 +47,15 @@ def test_a_failed_task_makes_it_completed_with_errors(client: Client) -> None:
     assert client.finish_job(job_id) == "completed_with_errors"
 
 
+def test_a_failed_stage_that_nobody_mended_makes_it_failed(client: Client) -> None:
+    client.set_task_type("work", tolerated_failures="0", on_failure="wait")
+    published = client.published_stage(1, "work")
+    client.start_all(published.messages, published.job_id)
+    client.fail_task(published.task_ids[0], published.job_id, retry=False)
+    assert client.job(published.job_id).status == "running"
+    assert client.finish_job(published.job_id) == "failed"
+
+
 def test_a_second_call_changes_nothing(client: Client) -> None:
     job_id = client.create_job()
     client.finish_job(job_id)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
+import pytest
+
 from tests.client import Client
 
 NOON = datetime(2031, 5, 14, 12, tzinfo=UTC)
@@ -90,6 +92,18 @@ def test_the_weeks_do_not_depend_on_the_sessions_time_zone(client: Client) -> No
     for zone in ("UTC", "Pacific/Auckland", "America/Los_Angeles"):
         client.execute(f"set time zone '{zone}'")
         assert client.value("select stagebus.ensure_partition(%s)", sunday) == "tasks_from_20310505"
+
+
+@pytest.mark.parametrize(
+    "monday", [datetime(2031, 3, 31, tzinfo=UTC), datetime(2031, 10, 27, tzinfo=UTC)]
+)
+def test_a_week_in_which_clocks_change_ends_where_the_next_begins(
+    client: Client, monday: datetime
+) -> None:
+    client.execute("set time zone 'Europe/Berlin'")
+    for moment in (monday - timedelta(days=7), monday, monday - timedelta(milliseconds=1)):
+        client.at(moment)
+        client.create_stage_tasks(client.create_job())
 
 
 def test_two_sessions_make_the_partition_of_a_week_once(client: Client) -> None:

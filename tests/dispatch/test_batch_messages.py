@@ -142,6 +142,22 @@ def test_tasks_that_were_started_or_have_ended_are_left_out(client: Client) -> N
     assert [message.task_index for message in left] == [1]
 
 
+def test_a_task_that_moved_is_no_longer_its_first_batchs(client: Client) -> None:
+    client.set_task_type("work", retry_delay="0")
+    published = client.published_stage(3, "work")
+    token = uuid4()
+    client.start(published.messages[0], token)
+    client.fail_task(published.task_ids[0], token)
+    assert client.gather_retries() == 1
+    first, moved = client.batches(published.job_id)
+    for batch, indexes in ((first, [2, 3]), (moved, [1])):
+        messages = client.rows(
+            "select * from stagebus.batch_messages(%s, %s, %s, 0, 10)",
+            batch.job_id, batch.batch_id, batch.claim_epoch,
+        )  # fmt: skip
+        assert [message.task_index for message in messages] == indexes
+
+
 def test_a_scattered_batch_has_the_messages_of_its_members(client: Client) -> None:
     client.set_task_type("work", timeout="1 minute")
     tasks = [{"name": f"tile {i}"} for i in range(1, 31)]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 import pytest
@@ -61,11 +61,38 @@ def test_after_it_the_batch_is_held_and_says_why(client: Client, job_id: UUID) -
     assert client.task_states(job_id) == {"queued": 4}
 
 
+@pytest.mark.parametrize(
+    "now", [datetime(2031, 3, 29, tzinfo=UTC), datetime(2031, 10, 25, tzinfo=UTC)]
+)
+def test_a_window_of_days_is_as_long_when_clocks_change(
+    client: Client, job_id: UUID, now: datetime
+) -> None:
+    client.execute("set time zone 'Europe/Berlin'")
+    client.set_destination("tasks", duplicate_window="7 days")
+    client.at(now)
+    unanswered(client)
+    held_at = now + timedelta(hours=7 * 24) - MINUTE * 2
+    client.at(held_at - SECOND)
+    client.release_batch(client.claim())
+    client.at(held_at + SECOND)
+    assert client.claim_batches(1) == []
+    assert held(client, job_id)
+
+
 def test_a_destination_may_have_it_sent_all_the_same(client: Client, job_id: UUID) -> None:
     client.set_destination("tasks", old_repeats="resend")
     unanswered(client)
     client.advance(timedelta(days=1))
     assert client.claim().published_through == 2
+
+
+def test_a_failed_batch_that_an_operator_retries_is_not_held(client: Client, job_id: UUID) -> None:
+    claim = client.claim()
+    client.record_send(claim, 1, 4, "unknown", "nobody answered")
+    client.fail_batch(claim, max_attempts=1)
+    client.advance(timedelta(hours=1))
+    client.order("retry_batch", job_id, claim.batch_id)
+    assert [message.task_index for message in client.publish()] == [1, 2, 3, 4]
 
 
 def test_a_broker_that_drops_no_repeats_gets_none_unasked(client: Client, job_id: UUID) -> None:
@@ -84,6 +111,28 @@ def test_what_was_accepted_since_is_no_longer_in_doubt(client: Client, job_id: U
     client.release_batch(again)
     client.advance(timedelta(hours=1))
     assert client.claim_batches(1) != []
+
+
+def test_a_part_that_was_accepted_leaves_the_rest_in_doubt(client: Client, job_id: UUID) -> None:
+    unanswered(client)
+    client.advance(MINUTE)
+    again = client.claim()
+    client.record_send(again, 3, 3)
+    client.release_batch(again)
+    client.advance(MINUTE * 7 + SECOND)
+    assert client.claim_batches(1) == []
+    assert held(client, job_id)
+
+
+def test_the_oldest_of_several_unanswered_sends_counts(client: Client, job_id: UUID) -> None:
+    for _ in range(2):
+        claim = client.claim()
+        assert client.record_send(claim, 1, 4, "unknown", "nobody answered")
+        client.release_batch(claim)
+        client.advance(MINUTE * 4)
+    client.advance(SECOND)
+    assert client.claim_batches(1) == []
+    assert held(client, job_id)
 
 
 def test_the_age_of_a_dead_bridges_sends_counts_from_its_last_report(

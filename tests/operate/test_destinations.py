@@ -76,6 +76,15 @@ def test_a_bridge_that_is_throttled_does_not_end_the_pause_of_an_operator(client
     assert client.destination().pause_reason == "paused, by postgres"
 
 
+def test_a_pause_by_a_bridge_counts_from_the_first_refusal(client: Client) -> None:
+    assert release(client, client.claim(), "refused")
+    since = client.destination().paused_at
+    assert since == client.now()
+    client.advance(SECOND * 10)
+    assert release(client, client.claim(), "refused")
+    assert client.destination().paused_at == since
+
+
 def test_a_batch_whose_bridge_died_may_be_the_one_that_is_tried(client: Client) -> None:
     first, second = client.claim_batches(2)
     client.record_send(first, first.last_index, first.last_index)
@@ -87,6 +96,24 @@ def test_a_batch_whose_bridge_died_may_be_the_one_that_is_tried(client: Client) 
     (tried,) = client.claim_batches(10)
     assert tried.batch_id == second.batch_id
     assert client.column("select outcome from stagebus.sends order by recorded_at")[-1] == "unknown"
+
+
+def test_two_bridges_that_look_at_once_try_one_batch(client: Client) -> None:
+    assert release(client, client.claim(), "refused")
+    client.advance(SECOND * 10)
+    other = client.session()
+    with client.transaction():
+        assert len(client.claim_batches(10)) == 1
+        second = other.in_background(lambda: other.claim_batches(10))
+        client.wait_until_blocked(other, second)
+    assert second.result() == []
+
+
+def test_a_pause_by_a_bridge_becomes_an_operators(client: Client) -> None:
+    assert release(client, client.claim(), "refused")
+    client.execute("select stagebus.pause_destination('tasks')")
+    client.advance(timedelta(days=1))
+    assert client.claim_batches(10) == []
 
 
 def test_a_bridge_does_not_end_the_pause_of_an_operator(client: Client) -> None:

@@ -31,6 +31,15 @@ def test_a_finished_batch_is_queued_and_its_tasks_with_it(client: Client, claim:
     assert (task.batch_id, task.batch_queued_at) == (claim.batch_id, now)
 
 
+@pytest.mark.parametrize(("timeout", "due"), [("90 seconds", SECOND * 90), ("0", None)])
+def test_when_its_start_is_due_is_its_types_to_say(
+    client: Client, claim: Claim, timeout: str, due: timedelta | None
+) -> None:
+    client.set_task_type("h3_hexagon", start_timeout=timeout)
+    assert client.finish_batch(claim)
+    assert client.batch(claim).start_due_at == (due and client.now() + due)
+
+
 def test_marking_a_batch_queued_writes_one_row(client: Client, claim: Claim) -> None:
     with client.transaction():
         written = (

@@ -41,6 +41,18 @@ def test_after_another_claim_nothing_is_written(
     assert client.batch(again) != before
 
 
+def test_a_late_bridge_is_not_answered_for_what_its_heir_did(client: Client, claim: Claim) -> None:
+    """What is told again is answered as the first time, but only to the claim that told it."""
+    client.advance(MINUTE * 2)
+    heir = client.claim()
+    assert client.record_send(heir, 1, 4)
+    assert not client.record_send(claim, 1, 4)
+    assert client.fail_unsendable_task(heir, 5)
+    assert not client.fail_unsendable_task(claim, 5)
+    assert client.finish_batch(heir)
+    assert not client.finish_batch(claim)
+
+
 @pytest.mark.parametrize("write", WRITES.values(), ids=WRITES)
 def test_an_expired_lease_that_nobody_took_is_still_the_claims(
     client: Client, claim: Claim, write: Callable[[Client, Claim], Any]

@@ -45,6 +45,19 @@ def test_a_claim_that_is_over_changes_nothing(client: Client, job_id: UUID) -> N
     assert client.contents() == before
 
 
+def test_a_task_that_was_started_meanwhile_is_its_workers(client: Client, job_id: UUID) -> None:
+    """Its message of an earlier dispatch was still on the queue."""
+    messages = client.publish()
+    (batch,) = client.batches(job_id)
+    client.order("retry_batch", job_id, batch.batch_id)
+    claim = client.claim()
+    client.start(messages[1], TOKEN)
+    assert client.fail_unsendable_task(claim, 2)
+    assert client.task_states(job_id) == {"processing": 1, "pending_queue": 2}
+    assert client.recount(job_id) == []
+    assert client.complete_task(messages[1].task_id, TOKEN) == "completed"
+
+
 def test_the_last_task_of_a_stage_ends_it(client: Client, job_id: UUID) -> None:
     claim = client.claim()
     messages = client.batch_messages(claim)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import timedelta
+from typing import Any
 from uuid import UUID
 
 import pytest
@@ -11,6 +13,7 @@ from tests.client import Client, Listener, Message, PublishedStage
 
 TOKEN, OTHER = UUID(int=1), UUID(int=2)
 HOUR = timedelta(hours=1)
+MINUTES_15 = timedelta(minutes=15)
 
 
 @pytest.fixture
@@ -73,6 +76,29 @@ def test_a_completion_after_a_takeover_does_not(
         client.wait_until_blocked(other, completion)
     assert completion.result() == "taken"
     assert client.task(message.task_id).status == "processing"
+
+
+@pytest.mark.parametrize("call", ["complete", "fail", "heartbeat"])
+def test_whatever_comes_after_a_takeover_is_too_late(
+    client: Client, other: Client, message: Message, call: str
+) -> None:
+    client.start(message, TOKEN)
+    client.advance(HOUR)
+    ids = [message.task_id]
+    calls: dict[str, Callable[[], Any]] = {
+        "complete": lambda: other.complete_tasks(ids, TOKEN),
+        "fail": lambda: [failed.verdict for failed in other.fail_tasks(ids, TOKEN, ["late"])],
+        "heartbeat": lambda: [until for _, until in other.heartbeat_tasks(ids, TOKEN)],
+    }
+    with client.transaction():
+        assert client.start(message, OTHER).verdict == "run"
+        late = other.in_background(calls[call])
+        client.wait_until_blocked(other, late)
+    assert late.result() == [None if call == "heartbeat" else "taken"]
+    task = client.task(message.task_id)
+    assert (task.status, task.attempt) == ("processing", 1)
+    assert task.lease_until == client.now() + MINUTES_15
+    assert client.complete_task(message.task_id, OTHER) == "completed"
 
 
 def test_a_sweep_passes_over_a_task_that_is_taken_over(
@@ -204,6 +230,25 @@ def test_the_stage_stays_open_when_one_of_the_last_completions_is_rolled_back(
     assert client.stage(published.job_id).status == "open"
     assert client.complete_task(first, TOKEN) == "completed"
     assert client.stage(published.job_id).status == "completed"
+
+
+def test_two_last_stages_end_a_cancelled_job(client: Client, other: Client) -> None:
+    """The first stage is being repaired while the second one runs."""
+    repaired = client.published_stage()
+    client.start_all(repaired.messages, TOKEN)
+    client.fail_task(repaired.task_ids[0], TOKEN, retry=False)
+    second = client.published_stage(job_id=repaired.job_id, stage=2)
+    client.order("retry_tasks", repaired.job_id, 1)
+    client.work_orders()
+    client.gather_retries()
+    client.start_all([*client.publish(), *second.messages], TOKEN)
+    client.order("cancel_job", repaired.job_id)
+    with client.transaction():
+        assert client.complete_task(repaired.task_ids[0], TOKEN) == "completed"
+        last = other.in_background(lambda: other.complete_task(second.task_ids[0], TOKEN))
+        client.wait_until_blocked(other, last)
+    assert last.result() == "completed"
+    assert client.job(repaired.job_id).status == "cancelled"
 
 
 def test_calls_with_the_same_tasks_in_any_order_do_not_deadlock(

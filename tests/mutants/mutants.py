@@ -1,0 +1,16 @@
+"""All mutants, in the order of a task's life."""
+
+from __future__ import annotations
+
+from tests.mutants import counters, create, dispatch, operate, rights, settle, workers
+from tests.mutants.mutant import Mutant
+
+MUTANTS: tuple[Mutant, ...] = (
+    *create.MUTANTS,
+    *dispatch.MUTANTS,
+    *settle.MUTANTS,
+    *workers.MUTANTS,
+    *counters.MUTANTS,
+    *operate.MUTANTS,
+    *rights.MUTANTS,
+)
