@@ -9,6 +9,7 @@ PIP    := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 MIN_POPULATION ?= 15000
 PG ?= 18
 ARGS ?=
+STOPS ?= 200
 
 # Where it is installed, or where CI says that it must be, lint uses it.
 PLPGSQL_CHECK := /usr/share/postgresql/15/extension/plpgsql_check.control
@@ -63,8 +64,9 @@ audit: $(READY) ## known holes in what is installed; asks an index on the intern
 faults: $(READY) ## five minutes of random faults: ARGS="--seconds 60 --seed 2"
 	@$(BIN)/python -m tests.faults $(ARGS)
 
-soak: $(READY) ## anything in any order, at length: ARGS="--seconds 600 --seed 2"
+soak: $(READY) ## anything in any order, and 200 stops: ARGS="--seconds 600 --seed 2" STOPS=50
 	@$(BIN)/python -m tests.life $(ARGS)
+	@$(BIN)/python -m tests.soak --stops $(STOPS)
 
 format: $(READY) ## let ruff put the Python in order
 	@$(BIN)/ruff check --fix .

@@ -47,9 +47,14 @@ class Relay:
         self._pause = FIRST_PAUSE
 
     def stop(self) -> None:
-        """Begins to drain: no new claim, no new send; what is in flight is recorded."""
+        """Begins to drain: no new claim, no new send; what is in flight is recorded.
+
+        To be called in the event loop of `run`.
+        """
         if not self._stopping.is_set():
             log.info("bridge.draining", batches=len(self._at_work))
+            for lane in self._lanes:
+                lane.hurry()
         self._stopping.set()
         self._wake.set()
 
