@@ -64,7 +64,7 @@ audit: $(READY) ## known holes in what is installed; asks an index on the intern
 faults: $(READY) ## five minutes of random faults: ARGS="--seconds 60 --seed 2"
 	@$(BIN)/python -m tests.faults $(ARGS)
 
-soak: $(READY) ## anything in any order, and 200 stops: ARGS="--seconds 600 --seed 2" STOPS=50
+soak: $(READY) ## any order, throttling, 200 stops: ARGS="--seconds 600 --seed 2" STOPS=50
 	@$(BIN)/python -m tests.life $(ARGS)
 	@$(BIN)/python -m tests.soak --stops $(STOPS)
 
