@@ -9,8 +9,16 @@ from uuid import UUID
 
 import pytest
 
+from bridge.lane import TOO_BIG
+from bridge.publisher import Publisher
+from bridge.send import Send
 from bridge.settings import Settings
-from tests.bridge.conftest import LOSES_CONNECTIONS, Queue, all_queued, running
+from tests.bridge.conftest import (
+    LOSES_CONNECTIONS,
+    Queue,
+    all_queued,
+    running,
+)
 from tests.client import Client
 from tests.eventually import becomes
 
@@ -86,6 +94,40 @@ def test_a_send_that_is_too_large_for_the_broker_goes_out_in_parts(
     assert queue.stored == 50
     outcomes = client.column("select outcome from stagebus.sends order by send_no")
     assert outcomes == ["rejected", "accepted", "accepted"]
+
+
+def test_nothing_is_passed_over_when_the_link_takes_less_than_the_one_before(
+    client: Client,
+    queue: Queue,
+    settings: Make,
+    fault: Callable[..., None],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    client.set_task_type("tiles")
+    job_id = client.create_job()
+    tasks = [{"name": "x" * (3000 if index == 30 else 100)} for index in range(1, 51)]
+    client.create_stage_tasks_from_array(job_id, 1, "tiles", tasks)
+    fault(do="reject", condition="amqp:link:message-size-exceeded", times=1)
+    limits: list[int] = []
+    new_send = Publisher.new_send
+
+    async def shrinking(self: Publisher, *arguments: Any, max_bytes: int, **named: Any) -> Send:
+        """The broker says less with every link; only the first has room for half of them."""
+        limits.append(max(2500, max_bytes // 8 ** len(limits)))
+        return await new_send(self, *arguments, max_bytes=limits[-1], **named)
+
+    monkeypatch.setattr(Publisher, "new_send", shrinking)
+    publish(client, settings())
+    assert limits[0] > limits[1] > limits[2] > limits[3] == limits[-1]
+    (failed,) = failed_tasks(client)
+    assert (failed.task_index, failed.error) == (30, TOO_BIG)
+    assert queue.stored == 49
+    sent = client.rows(
+        "select first_index, last_index from stagebus.sends where outcome = 'accepted'"
+        " order by send_no"
+    )
+    covered = [index for send in sent for index in range(send.first_index, send.last_index + 1)]
+    assert covered == [index for index in range(1, 51) if index != 30]
 
 
 def test_what_is_refused_whole_waits_for_an_operator_and_fails_few_tasks(
