@@ -28,6 +28,10 @@ FULL_LOOK = 2.0
 FIRST_PAUSE = 0.25
 LONGEST_PAUSE = 5.0
 
+#: Claims in a row that may fail for a reason that nobody foresaw: half a minute of them. With one
+#: more the bridge ends, and whoever starts it again has it look at the database's version, too.
+MOST_CRASHES = 10
+
 
 class Relay:
     """One bridge process: a new identity at each start, any number side by side."""
@@ -62,7 +66,7 @@ class Relay:
         """Publishes until `stop` is called and everything is given back.
 
         Waits for a database and a broker that are not there yet, or not any more. Raises
-        IncompatibleDatabase, UnsafeDatabase.
+        IncompatibleDatabase, UnsafeDatabase, and whatever claiming keeps raising.
         """
         background: list[asyncio.Task[None]] = []
         try:
@@ -78,9 +82,14 @@ class Relay:
                     asyncio.create_task(listener.run(self._settings.database_url, self._wake)),
                     asyncio.create_task(maintenance.run(self._settings.database_url)),
                 ]
-                await self._claim_until_stopped()
-                if self._at_work:
-                    await asyncio.wait(self._at_work)
+                try:
+                    await self._claim_until_stopped()
+                except Exception:
+                    self.stop()
+                    raise
+                finally:
+                    if self._stopping.is_set() and self._at_work:
+                        await asyncio.wait(self._at_work)
         finally:
             for task in (*background, *self._at_work):
                 task.cancel()
@@ -133,6 +142,7 @@ class Relay:
 
     async def _claim_until_stopped(self) -> None:
         poll = FIRST_POLL
+        crashes = 0
         while not self._stopping.is_set():
             self._wake.clear()
             wait = self._paused_until - time.monotonic()
@@ -142,6 +152,17 @@ class Relay:
                 except DatabaseUnavailable as error:
                     log.warning("database.unavailable", error=str(error), retry_in=poll)
                     claimed = 0
+                except Exception:
+                    # A passing error, or a defect of ours: what the lanes have goes on meanwhile.
+                    log.error("claim.crashed", with_traceback=True, in_a_row=crashes + 1)
+                    if crashes == MOST_CRASHES:
+                        raise
+                    pause = min(LONGEST_PAUSE, FIRST_PAUSE * 2**crashes)
+                    self._paused_until = time.monotonic() + pause
+                    crashes += 1
+                    claimed = 0
+                else:
+                    crashes = 0
                 poll = FIRST_POLL if claimed else min(self._settings.poll, poll * 2)
                 wait = poll if self._free else self._settings.poll
             await self._sleep(wait)

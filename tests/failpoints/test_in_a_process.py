@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import pytest
 
-from bridge import failpoints
+from bridge import failpoints, maintenance, relay
 from bridge.relay import Relay
 from bridge.settings import Settings
 from tests.bridge.conftest import LOSES_CONNECTIONS
@@ -21,6 +21,7 @@ from tests.failpoints.scene import (
     LONG_LEASE,
     POLL,
     RECOVERY,
+    SENT_AT_ONCE,
     SIDES,
     JournalledQueue,
     Outcome,
@@ -31,6 +32,7 @@ pytestmark = LOSES_CONNECTIONS
 
 Make = Callable[..., Settings]
 Log = pytest.LogCaptureFixture
+Patch = pytest.MonkeyPatch
 
 #: Longer than a lease, and a poll of whoever takes over.
 STALL = LEASE + 3 * POLL
@@ -94,6 +96,12 @@ async def recover(
     assert ends == [None] * len(ends)
 
 
+@pytest.fixture(autouse=True)
+def frequent_rounds(monkeypatch: Patch) -> None:
+    """House-keeping that has failed is done again before long."""
+    monkeypatch.setattr(maintenance, "INTERVAL", POLL)
+
+
 @pytest.fixture
 def log(caplog: Log) -> pytest.LogCaptureFixture:
     caplog.set_level("INFO", "stagebus")
@@ -113,11 +121,6 @@ def test_an_exception_before_and_after_a_call_loses_nothing(
             relay, work = await start_failing(scene, given, log, "raise", side)
             relay.stop()
             failed.append((relay, work))
-            if call == "claim_batches":
-                # It ends the bridge, which is then started again.
-                with pytest.raises(failpoints.Unexpected):
-                    await work
-                failed.clear()
         await recover(scene, given, *failed)
 
     asyncio.run(scenario())
@@ -154,3 +157,21 @@ def test_a_connection_cut_before_and_after_a_call_loses_nothing(
 
     asyncio.run(scenario())
     scene.assert_nothing_is_lost(CUT[call])
+
+
+def test_a_bridge_whose_claims_keep_failing_ends_when_its_lanes_are_done(
+    client: Client, queue: JournalledQueue, settings: Make, log: Log, monkeypatch: Patch
+) -> None:
+    scene = Scene(client, queue, "claim_batches", failures=0)
+    monkeypatch.setattr(relay, "LONGEST_PAUSE", 0.01)
+    queue.endpoint.faults.set(name=queue.name, on="send", do="late", seconds=1, entity=queue.name)
+    failpoints.switch_on(
+        ";".join(f"claim_batches.before=raise@{passing}" for passing in range(2, 20))
+    )
+    with pytest.raises(failpoints.Unexpected):
+        asyncio.run(Relay(settings(connections=2, poll=0.05)).run())
+    crashed = [record for record in log.records if record.getMessage() == "claim.crashed"]
+    assert len(crashed) == relay.MOST_CRASHES + 1
+    # The batch that was on its way was given back, with the send that had been begun recorded.
+    (batch,) = client.batches(scene.job_id)
+    assert (batch.state, batch.published_through) == ("pending_queue", SENT_AT_ONCE)
