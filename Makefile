@@ -11,6 +11,7 @@ PG ?= 18
 MINUTES ?= 10
 SEED ?= 1
 ARGS ?=
+STOPS ?= 200
 
 # Where it is installed, or where CI says that it must be, lint uses it.
 PLPGSQL_CHECK := /usr/share/postgresql/15/extension/plpgsql_check.control
@@ -68,8 +69,9 @@ audit: $(READY) ## known holes in what is installed; asks an index on the intern
 chaos: $(READY) ## ten minutes of faults of every kind, every task counted: MINUTES=10 SEED=1
 	@$(BIN)/python -m tests.faults --minutes $(MINUTES) --seed $(SEED) $(ARGS)
 
-soak: $(READY) ## anything in any order, at length: ARGS="--seconds 600 --seed 2"
+soak: $(READY) ## any order, throttling, 200 stops: ARGS="--seconds 600 --seed 2" STOPS=50
 	@$(BIN)/python -m tests.life $(ARGS)
+	@$(BIN)/python -m tests.soak --stops $(STOPS)
 
 format: $(READY) ## let ruff put the Python in order
 	@$(BIN)/ruff check --fix .
@@ -80,8 +82,8 @@ bench: $(READY) ## what is claimed about speed, measured: see benchmarks/README.
 	@$(BIN)/python -m benchmarks.endpoint
 	@$(BIN)/python -m benchmarks.complete
 
-bench-held: $(READY) ## ten minutes of completions while a transaction is held open
-	@$(BIN)/python -m benchmarks.complete --offered 1000 --minutes 10
+bench-held: $(READY) ## half an hour of publishing and completing, mostly while held: QUICK=1
+	@$(BIN)/python -m benchmarks.held $(if $(QUICK),--quick)
 
 lock: $(READY) ## renew requirements.lock and requirements-build.lock
 	@$(BIN)/pip-compile --quiet --upgrade --generate-hashes --allow-unsafe --no-emit-index-url \

@@ -72,7 +72,8 @@ def bridge(log_level: str, **settings: Any) -> None:
     """Publish ready batches until stopped. Any number of bridges may run side by side.
 
     It waits for a database or a broker that is away. SIGTERM or Ctrl-C drains: what is in flight
-    is finished and recorded, the rest given back, and it exits with 0; a second one exits at once.
+    is finished and recorded, the rest given back, and it exits with 0, within 10 seconds even if
+    the broker does not answer; a second one exits at once.
     """
     logs.configure(log_level)
     failpoints.switch_on(os.environ.get(failpoints.VARIABLE))

@@ -43,6 +43,3 @@ def main() -> None:
 
 for command in (migrate, bridge, status, wait, uninstall, list_failpoints, local, demo):
     main.add_command(command)
-
-if __name__ == "__main__":
-    main()

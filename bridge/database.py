@@ -148,6 +148,7 @@ class Database:
         )
         return None if value is None else str(value)
 
+    @failpoint
     async def fail_unsendable_task(self, claim: Claim, task_index: int, error: str) -> bool:
         """True when the task has failed; False when the batch is no longer this claim's."""
         return await self._flag(
@@ -204,6 +205,7 @@ class Database:
         )
         return report
 
+    @failpoint
     async def fail_order_step(self, order_id: int, error: str) -> None:
         """Shows why a step of the order failed, until one succeeds."""
         await self._value("select stagebus.fail_order_step(%s, %s)", (order_id, error))

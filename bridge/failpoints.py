@@ -26,10 +26,12 @@ CALLS = {
     "record_send": "writes what became of a send to the ledger",
     "finish_batch": "marks a batch queued",
     "fail_batch": "spends a publish attempt of a batch",
+    "fail_unsendable_task": "fails a task that the broker does not take",
     "release_batch": "gives a batch back unharmed",
     "extend_lease": "renews the lease of a batch",
     "maintain": "does a round of house-keeping",
     "work_order": "does a step of an operator's order",
+    "fail_order_step": "shows why a step of an order failed",
     "send": "puts messages on the broker",
 }
 

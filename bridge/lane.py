@@ -13,7 +13,7 @@ from bridge.batch import Claim
 from bridge.claimed import ClaimedBatch
 from bridge.database import Database
 from bridge.errors import BrokerUnavailable, DatabaseUnavailable, EntityUnavailable
-from bridge.lease import Lease
+from bridge.lease import DRAIN_PATIENCE, Lease
 from bridge.logs import EventLog
 from bridge.publisher import Publisher
 from bridge.send import Send
@@ -56,6 +56,10 @@ class Lane:
         self._stopping = stopping
         self._database = Database(settings.database_url, "lane")
         self._publisher = Publisher(settings)
+
+    def hurry(self) -> None:
+        """The bridge drains: whoever stops it will not wait long for an answer of the broker."""
+        self._publisher.hurry(DRAIN_PATIENCE)
 
     async def close(self) -> None:
         await self._publisher.close()
@@ -141,7 +145,11 @@ class Lane:
             return await _release(batch, Result.RELEASED, reason=reason, destination="throttled")
         if outcome.verdict == "refused":
             return await self._narrow_down(batch, send, reason)
-        return await self._fail(batch, reason, self._settings.publish_attempts)
+        if outcome.verdict == "unknown" and self._stopping.is_set():
+            # The next bridge sends it again; an answer that was not waited for spends nothing.
+            return await _release(batch, Result.RELEASED, reason=reason)
+        where = f"tasks {send.first_index} to {send.last_index}"
+        return await self._fail(batch, f"{where}: {reason}", self._settings.publish_attempts)
 
     async def _narrow_down(self, batch: ClaimedBatch, send: Send, reason: str) -> Result | None:
         """Sends a refused send in halves, down to the tasks to blame: two sends a halving."""

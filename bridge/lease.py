@@ -12,7 +12,8 @@ from bridge.logs import EventLog
 
 log = EventLog("stagebus.lane")
 
-#: Seconds for which a bridge that drains goes on asking for a database that is away.
+#: Seconds for which a bridge that drains goes on asking for a database that is away, or waits for
+#: the answer to a send.
 DRAIN_PATIENCE = 5.0
 
 #: Seconds between two tries: from the first, doubled each time, to the longest.

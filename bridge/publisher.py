@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
 from azure.servicebus.exceptions import (
     MessageSizeExceededError,
@@ -66,6 +68,8 @@ class Publisher:
         self._links = Links(settings, idle_limit=idle_limit)
         self._entity: Entity | None = None
         self._link: Link | None = None
+        self._patience = settings.send_deadline
+        self._waiting: asyncio.Timeout | None = None
 
     async def new_send(
         self, entity_kind: str, entity: str, *, max_bytes: int, max_messages: int, subject: str
@@ -76,16 +80,14 @@ class Publisher:
         """
         self._entity = (entity_kind, entity)
         try:
-            async with asyncio.timeout(self._settings.send_deadline):
+            async with self._answering():
                 self._link = await self._links.get(self._entity)
                 sender = self._link.sender
                 limit = (await sender.create_message_batch()).max_size_in_bytes
                 batch = await sender.create_message_batch(min(limit, max_bytes) - ENVELOPE_SLACK)
         except TimeoutError as error:
             await self._drop_link()
-            raise BrokerUnavailable(
-                f"no answer within {self._settings.send_deadline:g} seconds"
-            ) from error
+            raise BrokerUnavailable(self._no_answer) from error
         except _ENTITY_REFUSALS as error:
             await self._drop_link()
             raise EntityUnavailable(_describe(error)) from error
@@ -105,11 +107,11 @@ class Publisher:
         link = self._link
         assert link is not None, "new_send has opened the link"
         try:
-            async with asyncio.timeout(self._settings.send_deadline):
+            async with self._answering():
                 await link.sender.send_messages(send.batch)
         except TimeoutError:
             await self._drop_link()
-            return Outcome("unknown", f"no answer within {self._settings.send_deadline:g} seconds")
+            return Outcome("unknown", self._no_answer)
         except Exception as error:  # noqa: BLE001
             verdict = _verdict(error)
             if verdict != "throttled":
@@ -117,6 +119,13 @@ class Publisher:
             return Outcome(verdict, _describe(error))
         link.used_at = time.monotonic()
         return Outcome("accepted")
+
+    def hurry(self, seconds: float) -> None:
+        """No answer is waited for longer than that any more, that under way included."""
+        self._patience = min(self._patience, seconds)
+        if self._waiting is not None and (ends_at := self._waiting.when()) is not None:
+            now = asyncio.get_running_loop().time()
+            self._waiting.reschedule(min(ends_at, now + self._patience))
 
     async def cut(self, *, answered: bool) -> None:
         """For failpoints: the link in use is dead; an answer that has come is not lost."""
@@ -127,6 +136,19 @@ class Publisher:
         """Closes all links; the next send opens a new one."""
         self._entity = self._link = None
         await self._links.close()
+
+    @asynccontextmanager
+    async def _answering(self) -> AsyncIterator[None]:
+        """A block that waits for the broker; raises TimeoutError when that takes too long."""
+        async with asyncio.timeout(self._patience) as self._waiting:
+            try:
+                yield
+            finally:
+                self._waiting = None
+
+    @property
+    def _no_answer(self) -> str:
+        return f"no answer within {self._patience:g} seconds"
 
     async def _drop_link(self) -> None:
         """Closes the link of the last `new_send`; its next one opens another."""

@@ -21,12 +21,18 @@ log = EventLog("stagebus.relay")
 #: Seconds between two looks at a queue that ran dry: from the first to (the setting) poll.
 FIRST_POLL = 0.05
 
-#: Seconds after which a claim looks at all waiting batches, not only at those after the last one.
+#: Seconds after which a claim looks at all batches, not only at those after the last one. A bridge
+#: that waits for so long from one look to the next looks at all of them each time.
 FULL_LOOK = 2.0
+IDLE_POLL = 0.4
 
 #: Seconds for which no batch is claimed after the broker could not be reached, doubled each time.
 FIRST_PAUSE = 0.25
 LONGEST_PAUSE = 5.0
+
+#: Claims in a row that may fail for a reason that nobody foresaw: half a minute of them. With one
+#: more the bridge ends, and whoever starts it again has it look at the database's version, too.
+MOST_CRASHES = 10
 
 
 class Relay:
@@ -42,14 +48,21 @@ class Relay:
         self._free = list(self._lanes)
         self._at_work: set[asyncio.Task[None]] = set()
         self._hint = 0
+        self._recent = 0
+        self._hint_at_full_look = 0
         self._full_look_at = 0.0
         self._paused_until = 0.0
         self._pause = FIRST_PAUSE
 
     def stop(self) -> None:
-        """Begins to drain: no new claim, no new send; what is in flight is recorded."""
+        """Begins to drain: no new claim, no new send; what is in flight is recorded.
+
+        To be called in the event loop of `run`.
+        """
         if not self._stopping.is_set():
             log.info("bridge.draining", batches=len(self._at_work))
+            for lane in self._lanes:
+                lane.hurry()
         self._stopping.set()
         self._wake.set()
 
@@ -57,7 +70,7 @@ class Relay:
         """Publishes until `stop` is called and everything is given back.
 
         Waits for a database and a broker that are not there yet, or not any more. Raises
-        IncompatibleDatabase, UnsafeDatabase.
+        IncompatibleDatabase, UnsafeDatabase, and whatever claiming keeps raising.
         """
         background: list[asyncio.Task[None]] = []
         try:
@@ -73,9 +86,14 @@ class Relay:
                     asyncio.create_task(listener.run(self._settings.database_url, self._wake)),
                     asyncio.create_task(maintenance.run(self._settings.database_url)),
                 ]
-                await self._claim_until_stopped()
-                if self._at_work:
-                    await asyncio.wait(self._at_work)
+                try:
+                    await self._claim_until_stopped()
+                except Exception:
+                    self.stop()
+                    raise
+                finally:
+                    if self._stopping.is_set() and self._at_work:
+                        await asyncio.wait(self._at_work)
         finally:
             for task in (*background, *self._at_work):
                 task.cancel()
@@ -84,15 +102,19 @@ class Relay:
             await self._database.close()
         log.info("bridge.stopped", bridge_id=str(self.bridge_id))
 
-    async def run_once(self) -> int:
+    async def run_once(self, *, idle: bool = False) -> int:
         """Claims for the lanes that are free and sets them to work; returns how many batches."""
-        full_look = time.monotonic() >= self._full_look_at
-        claimed = await self._claim(0 if full_look else self._hint)
-        if full_look:
+        if not self._free:
+            return 0
+        if idle or time.monotonic() >= self._full_look_at:
+            claimed = await self._claim(0)
             self._full_look_at = time.monotonic() + FULL_LOOK
-        elif self._free:
-            # The hint passed something over, or nothing is left: look at all of it.
-            claimed += await self._claim(0)
+            self._recent, self._hint_at_full_look = self._hint_at_full_look, self._hint
+            return claimed
+        claimed = await self._claim(self._hint)
+        if self._free and self._recent < self._hint:
+            # Batches whose transaction took longer than that of a later one were passed over.
+            claimed += await self._claim(self._recent)
         return claimed
 
     async def _claim(self, after_seq: int) -> int:
@@ -128,15 +150,28 @@ class Relay:
 
     async def _claim_until_stopped(self) -> None:
         poll = FIRST_POLL
+        idle_poll = min(IDLE_POLL, self._settings.poll)
+        crashes = 0
         while not self._stopping.is_set():
             self._wake.clear()
             wait = self._paused_until - time.monotonic()
             if wait <= 0:
                 try:
-                    claimed = await self.run_once()
+                    claimed = await self.run_once(idle=poll >= idle_poll)
                 except DatabaseUnavailable as error:
                     log.warning("database.unavailable", error=str(error), retry_in=poll)
                     claimed = 0
+                except Exception:
+                    # A passing error, or a defect of ours: what the lanes have goes on meanwhile.
+                    log.error("claim.crashed", with_traceback=True, in_a_row=crashes + 1)
+                    if crashes == MOST_CRASHES:
+                        raise
+                    pause = min(LONGEST_PAUSE, FIRST_PAUSE * 2**crashes)
+                    self._paused_until = time.monotonic() + pause
+                    crashes += 1
+                    claimed = 0
+                else:
+                    crashes = 0
                 poll = FIRST_POLL if claimed else min(self._settings.poll, poll * 2)
                 wait = poll if self._free else self._settings.poll
             await self._sleep(wait)

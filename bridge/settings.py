@@ -29,8 +29,9 @@ class Settings:
     """Seconds for which a claimed batch is this bridge's without a sign of life."""
     send_deadline: float = 20.0
     """Seconds after which a send without an answer is dropped, its outcome unknown."""
-    poll: float = 5.0
-    """Seconds between two looks for work when no notification comes: the longest wait."""
+    poll: float = 2.0
+    """Seconds between two looks for work when no notification comes: the longest wait. No look says
+    when a throttling ends, so that this is also how much later a bridge may notice it."""
     publish_attempts: int = 10
     """Failed publish attempts after which a batch waits for an operator."""
     max_send_messages: int = 4500

@@ -27,9 +27,17 @@ begin
     where b.job_id = p_job_id and b.batch_id = p_batch_id
         and b.state = 'publishing' and b.claim_epoch = p_claim_epoch
     returning b.state into v_state;
+    if not found then
+        -- Told again because the answer was lost: nobody has claimed it since.
+        select b.state into v_state
+        from batches as b
+        where b.job_id = p_job_id and b.batch_id = p_batch_id
+            and b.state in ('pending_queue', 'failed') and b.claim_epoch = p_claim_epoch;
+    end if;
     return v_state;
 end;
 $$;
 comment on function stagebus.fail_batch(uuid, uuid, integer, text, integer) is
     'Spends a publish attempt and returns the state the batch now has: pending_queue, claimable '
-    'after a growing delay, or failed. Null when the batch is no longer this claim''s.';
+    'after a growing delay, or failed; told again, the same. Null when the batch is no longer this '
+    'claim''s.';

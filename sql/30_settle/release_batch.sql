@@ -26,7 +26,11 @@ begin
         and b.state = 'publishing' and b.claim_epoch = p_claim_epoch
     returning b.destination into v_destination;
     if not found then
-        return false;
+        -- Told again because the answer was lost: nobody has claimed it since.
+        return exists (
+            select from batches as b
+            where b.job_id = p_job_id and b.batch_id = p_batch_id
+                and b.state = 'pending_queue' and b.claim_epoch = p_claim_epoch);
     end if;
     if p_destination_is = 'throttled' then
         -- As long as the service asks for with its error 50009. It does not refuse any more.
@@ -50,5 +54,5 @@ comment on function stagebus.release_batch(uuid, uuid, integer, interval, text, 
     'Gives a claimed batch back, claimable after p_delay, without spending an attempt; p_reason '
     'is shown as its last_error. p_destination_is: throttled keeps all of the destination back for '
     '2 seconds; refused pauses it with the reason, until a batch that is tried now and then is '
-    'accepted or throttled. False when the batch is no longer this claim''s. Locks the batch, the '
-    'destination.';
+    'accepted or throttled. Told again, it is true and changes nothing. False when the batch is no '
+    'longer this claim''s. Locks the batch, the destination.';

@@ -291,6 +291,13 @@ class BridgeProcess:
         return self.process.wait(within)
 
 
+def handles(process: subprocess.Popen[bytes], number: signal.Signals) -> bool:
+    """Whether the process has a handler for the signal by now, as Linux tells it."""
+    status = Path(f"/proc/{process.pid}/status").read_text("ascii")
+    (caught,) = (line for line in status.splitlines() if line.startswith("SigCgt:"))
+    return bool(int(caught.split()[1], 16) >> (number - 1) & 1)
+
+
 @pytest.fixture
 def start_bridge(tmp_path: Path, settings: Callable[..., Settings]) -> Iterator[Any]:
     """Starts `stagebus bridge` as a process, with settings by the environment; kills it at last."""
@@ -301,7 +308,7 @@ def start_bridge(tmp_path: Path, settings: Callable[..., Settings]) -> Iterator[
         log = tmp_path / f"bridge-{len(started) + 1}.log"
         with log.open("wb") as stderr:
             process = subprocess.Popen(
-                [sys.executable, "-m", "bridge.cli", "bridge", *arguments],
+                [sys.executable, "-m", "bridge", "bridge", *arguments],
                 cwd=_PROJECT,
                 env={
                     **os.environ,

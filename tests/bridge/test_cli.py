@@ -114,7 +114,7 @@ def test_local_prints_what_to_export_and_stops_at_sigterm() -> None:
     # A short path: that of the socket has a limit.
     folder = Path(tempfile.mkdtemp(prefix="stagebus-local-"))
     process = subprocess.Popen(
-        [sys.executable, "-m", "bridge.cli", "local", "--folder", str(folder)],
+        [sys.executable, "-m", "bridge", "local", "--folder", str(folder)],
         cwd=_PROJECT,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,

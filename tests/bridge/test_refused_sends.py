@@ -10,8 +10,16 @@ from uuid import UUID
 
 import pytest
 
+from bridge.lane import TOO_BIG
+from bridge.publisher import Publisher
+from bridge.send import Send
 from bridge.settings import Settings
-from tests.bridge.conftest import LOSES_CONNECTIONS, Queue, all_queued, running
+from tests.bridge.conftest import (
+    LOSES_CONNECTIONS,
+    Queue,
+    all_queued,
+    running,
+)
 from tests.client import Client
 from tests.eventually import becomes
 
@@ -30,7 +38,7 @@ def fault(queue: Queue) -> Iterator[Callable[..., None]]:
 
     names: list[str] = []
     yield set_fault
-    for name in names:
+    for name in {each["fault"]["name"] for each in queue.endpoint.faults.list()} & {*names}:
         queue.endpoint.faults.remove(name)
 
 
@@ -89,6 +97,40 @@ def test_a_send_that_is_too_large_for_the_broker_goes_out_in_parts(
     assert outcomes == ["rejected", "accepted", "accepted"]
 
 
+def test_nothing_is_passed_over_when_the_link_takes_less_than_the_one_before(
+    client: Client,
+    queue: Queue,
+    settings: Make,
+    fault: Callable[..., None],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    client.set_task_type("tiles")
+    job_id = client.create_job()
+    tasks = [{"name": "x" * (3000 if index == 30 else 100)} for index in range(1, 51)]
+    client.create_stage_tasks_from_array(job_id, 1, "tiles", tasks)
+    fault(do="reject", condition="amqp:link:message-size-exceeded", times=1)
+    limits: list[int] = []
+    new_send = Publisher.new_send
+
+    async def shrinking(self: Publisher, *arguments: Any, max_bytes: int, **named: Any) -> Send:
+        """The broker says less with every link; only the first has room for half of them."""
+        limits.append(max(2500, max_bytes // 8 ** len(limits)))
+        return await new_send(self, *arguments, max_bytes=limits[-1], **named)
+
+    monkeypatch.setattr(Publisher, "new_send", shrinking)
+    publish(client, settings())
+    assert limits[0] > limits[1] > limits[2] > limits[3] == limits[-1]
+    (failed,) = failed_tasks(client)
+    assert (failed.task_index, failed.error) == (30, TOO_BIG)
+    assert queue.stored == 49
+    sent = client.rows(
+        "select first_index, last_index from stagebus.sends where outcome = 'accepted'"
+        " order by send_no"
+    )
+    covered = [index for send in sent for index in range(send.first_index, send.last_index + 1)]
+    assert covered == [index for index in range(1, 51) if index != 30]
+
+
 def test_what_is_refused_whole_waits_for_an_operator_and_fails_few_tasks(
     client: Client, queue: Queue, settings: Make, fault: Callable[..., None]
 ) -> None:
@@ -119,6 +161,45 @@ def test_an_error_that_nobody_foresaw_spends_attempts_and_then_waits_for_an_oper
     assert "com.contoso:blue-moon" in client.batches(job_id)[0].last_error
     assert failed_tasks(client) == []
     assert client.task_states(job_id) == {"pending_queue": 5}
+
+
+def test_a_task_at_which_the_link_is_lost_again_and_again_waits_with_its_batch_and_is_named(
+    client: Client, queue: Queue, settings: Make, fault: Callable[..., None]
+) -> None:
+    client.set_destination("tasks", max_send_messages=5)
+    job_id = stage(client, 20)
+    fault(do="detach", store=False, holds="-s1-7.1.", times=None)
+
+    async def until(condition: Callable[[], bool]) -> None:
+        async with running(settings(publish_attempts=2)):
+            await becomes(condition, within=30)
+
+    def failed() -> bool:
+        return bool(client.batches(job_id)[0].state == "failed")
+
+    # Nobody knows what became of it: that fails no task, and what follows it waits, too.
+    asyncio.run(until(failed))
+    (batch,) = client.batches(job_id)
+    assert batch.last_error.startswith("tasks 6 to 10: ")
+    assert client.column("select outcome from stagebus.sends order by send_no") == [
+        "accepted", "unknown", "unknown",
+    ]  # fmt: skip
+    assert client.task_states(job_id) == {"pending_queue": 20}
+    assert queue.stored == batch.published_through == 5
+
+    # With single sends the operator sees which it is.
+    client.set_destination("tasks", max_send_messages=1)
+    client.order("retry_batch", job_id, batch.batch_id)
+    asyncio.run(until(failed))
+    (batch,) = client.batches(job_id)
+    assert batch.last_error.startswith("tasks 7 to 7: ")
+    assert queue.stored == batch.published_through == 6
+
+    queue.endpoint.faults.remove(f"{queue.name}-0")
+    client.order("retry_batch", job_id, batch.batch_id)
+    asyncio.run(until(lambda: all_queued(client)))
+    assert (queue.stored, queue.counts["duplicates_dropped"]) == (20, 0)
+    assert failed_tasks(client) == []
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import time
 from collections.abc import Callable
 from typing import Any
@@ -15,6 +16,7 @@ from tests.bridge.conftest import (
     assert_ledger_is_whole,
     create_stage,
     expected_ids,
+    handles,
     sends_of,
     states,
     through,
@@ -59,6 +61,38 @@ def test_a_bridge_told_to_stop_while_idle_exits_with_0(
     assert bridge.exit_code(10) == 0
     assert bridge.events()[-1]["event"] == "bridge.stopped"
     assert all_queued(client)
+
+
+def test_a_bridge_told_to_stop_while_it_is_still_being_imported_exits_with_0(
+    start_bridge: Start,
+) -> None:
+    bridge = start_bridge()
+    eventually(lambda: handles(bridge.process, signal.SIGTERM))
+    bridge.terminate()
+    assert bridge.exit_code(10) == 0
+    # It had not come to its first event, or the test has to be quicker.
+    assert bridge.events() == []
+
+
+def test_a_bridge_told_to_stop_does_not_wait_for_an_answer_as_long_as_otherwise(
+    client: Client, queue: Queue, start_bridge: Start
+) -> None:
+    job_id = create_stage(client, 10)
+    queue.endpoint.faults.set(name=queue.name, on="send", do="never", entity=queue.name)
+    bridge = start_bridge("--send-deadline", "40")
+    eventually(lambda: queue.stored == 10)
+    began = time.monotonic()
+    bridge.terminate()
+    assert bridge.exit_code(15) == 0
+    assert 4 < time.monotonic() - began < 10
+    (batch,) = client.batches(job_id)
+    assert (batch.state, batch.publish_attempts) == ("pending_queue", 0)
+    assert sends_of(client, "unknown") == 1
+
+    start_bridge()
+    eventually(lambda: all_queued(client))
+    assert (queue.stored, queue.counts["duplicates_dropped"]) == (10, 10)
+    assert_ledger_is_whole(client, job_id)
 
 
 def test_a_bridge_told_to_stop_in_the_middle_gives_everything_back_and_exits_with_0(

@@ -22,13 +22,18 @@ from tests.client import Client
 #: The points, by the call, in the order in which a batch meets them.
 CALLS = (
     "claim_batches", "extend_lease", "send", "record_send", "finish_batch", "fail_batch",
-    "release_batch", "maintain", "work_order",
+    "fail_unsendable_task", "release_batch", "maintain", "work_order", "fail_order_step",
 )  # fmt: skip
+#: Those of house-keeping, which have an earlier task to see to; and of an order about that task.
+MAINTENANCE = ("maintain", "work_order", "fail_order_step")
+ORDERS = ("work_order", "fail_order_step")
 SIDES = ("before", "after")
 
 TASKS = 30
 #: In one send: a batch takes three of them.
 SENT_AT_ONCE = 10
+#: The task that no send has room for, for fail_unsendable_task.
+TOO_BIG = 5
 
 LEASE = 1.2
 SEND_DEADLINE = 1.0
@@ -75,12 +80,16 @@ LEFT = {
     "finish_batch.after": Outcome(),
     "fail_batch.before": Outcome(unknown=1),
     "fail_batch.after": Outcome(),
+    "fail_unsendable_task.before": Outcome(unknown=1),
+    "fail_unsendable_task.after": Outcome(unknown=1),
     "release_batch.before": Outcome(unknown=1),
     "release_batch.after": Outcome(),
     "maintain.before": Outcome(),
     "maintain.after": Outcome(),
     "work_order.before": Outcome(),
     "work_order.after": Outcome(),
+    "fail_order_step.before": Outcome(),
+    "fail_order_step.after": Outcome(),
 }
 
 
@@ -109,11 +118,16 @@ class Scene:
         self._order: Any = None
         self._retried: UUID | None = None
         client.set_destination("tasks", max_send_messages=SENT_AT_ONCE)
-        if self.call in ("maintain", "work_order"):
+        if self.call in MAINTENANCE:
             self._retried = self._failed_task()
-        if self.call == "work_order":
+        if self.call == "fail_order_step":
+            self._stumble(steps=2)
+        if self.call in ORDERS:
             self._order = client.order("retry_tasks", self._retried, 1)
-        self._job_id = create_stage(client, TASKS)
+        if self.call == "fail_unsendable_task":
+            self.job_id = self._stage_with_a_big_task()
+        else:
+            self.job_id = create_stage(client, TASKS)
         if self.call == "fail_batch":
             queue.endpoint.faults.set(
                 name=queue.name, on="send", do="reject", entity=queue.name,
@@ -143,9 +157,10 @@ class Scene:
         if self._retried is not None and len(self.client.batches(self._retried)) < 2:
             return False
         if self._order is not None:
-            (status,) = self.client.column("select status from stagebus.orders")
-            if status != "done":
+            (order,) = self.client.rows("select status, last_error from stagebus.orders")
+            if order.status != "done":
                 return False
+            assert order.last_error is None
         return all_queued(self.client)
 
     def assert_nothing_is_lost(self, expected: Outcome, *, at_most: bool = False) -> None:
@@ -155,21 +170,46 @@ class Scene:
             "select bool_and(state = 'queued' and lease_until is null and claimed_by is null)"
             " from stagebus_data.batches"
         )
-        wanted = expected_ids(client, self._job_id)
+        wanted = expected_ids(client, self.job_id)
         assert len(wanted) == TASKS
         if self._retried is not None:
             wanted |= expected_ids(client, self._retried)
             assert client.count("waiting_retries") == 0
+        if self.call == "fail_unsendable_task":
+            wanted = {each for each in wanted if f"-s1-{TOO_BIG}.1." not in each}
+            assert client.task_states(self.job_id) == {"queued": TASKS - 1, "failed": 1}
+        else:
+            assert_ledger_is_whole(client, self.job_id)
+            rejected = self._failures if self.call == "fail_batch" else 0
+            assert sends_of(client, "rejected") == rejected
         assert queue.stored == len(wanted)
         assert sorted(queue.ids) == sorted(wanted)
-        assert_ledger_is_whole(client, self._job_id)
-        assert sends_of(client, "rejected") == (self._failures if self.call == "fail_batch" else 0)
         seen = Outcome(sends_of(client, "unknown"), queue.counts["duplicates_dropped"])
         if at_most:
             assert seen.unknown <= expected.unknown
             assert seen.duplicates <= expected.duplicates
         else:
             assert seen == expected
+
+    def _stage_with_a_big_task(self) -> UUID:
+        self.client.set_task_type("tiles")
+        job_id = self.client.create_job()
+        sizes = [9000 if index == TOO_BIG else 9 for index in range(1, TASKS + 1)]
+        tasks = [{"name": "x" * size} for size in sizes]
+        self.client.create_stage_tasks_from_array(job_id, 1, "tiles", tasks)
+        # It had room for it when the task was made.
+        self.client.set_destination("tasks", max_send_bytes=8192)
+        return job_id
+
+    def _stumble(self, steps: int) -> None:
+        """The first steps of orders fail; a sequence counts them, which no rollback undoes."""
+        self.client.execute("create sequence public.steps")
+        self.client.execute("grant usage on sequence public.steps to stagebus_owner")
+        step = self.client.value(
+            "select pg_get_functiondef('stagebus.work_order(bigint, integer)'::regprocedure)"
+        )
+        stumbling = f"perform 1 / (nextval('public.steps') > {steps})::integer;"
+        self.client.execute(step.replace("\nbegin\n", f"\nbegin\n    {stumbling}\n", 1))
 
     def _failed_task(self) -> UUID:
         """A job whose one task failed; its next attempt is due, or wants an order."""

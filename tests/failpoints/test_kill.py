@@ -15,6 +15,7 @@ from tests.failpoints.scene import (
     CALLS,
     LEFT,
     LONG_LEASE,
+    MAINTENANCE,
     RECOVERY,
     SENT_AT_ONCE,
     SIDES,
@@ -49,7 +50,7 @@ def test_bridges_killed_before_and_after_a_call_lose_nothing(
 
     start_bridge(*arguments, "--lease", str(LONG_LEASE))
     eventually(lambda: scene.done, within=RECOVERY)
-    if call in ("maintain", "work_order"):
+    if call in MAINTENANCE:
         # It was in the middle of a batch or not, as it happened.
         scene.assert_nothing_is_lost(Outcome(2, 2 * SENT_AT_ONCE), at_most=True)
     else:

@@ -123,7 +123,7 @@ def _members(world: World, rate: float, seed: int, *, clocks: bool) -> list[Memb
     def ledger(name: str) -> str:
         return str(folder / f"{name}.ledger")
 
-    bridge = ["-m", "bridge.cli", "bridge", "--lease", str(LEASE)]
+    bridge = ["-m", "bridge", "bridge", "--lease", str(LEASE)]
     bridge += ["--send-deadline", str(SEND_DEADLINE)]
     environment = {
         "STAGEBUS_DATABASE_URL": database("bridge"),

@@ -89,7 +89,7 @@ def test_a_server_that_does_not_sync_can_be_allowed(
     log = tmp_path / "bridge.log"
     with log.open("wb") as stderr:
         process = subprocess.Popen(
-            [sys.executable, "-m", "bridge.cli", "bridge", *arguments],
+            [sys.executable, "-m", "bridge", "bridge", *arguments],
             env={
                 **os.environ,
                 "STAGEBUS_DATABASE_URL": bridge_url,

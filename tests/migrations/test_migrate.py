@@ -32,7 +32,7 @@ def test_eight_at_once_apply_each_migration_once(empty_database_url: str) -> Non
 
 
 def test_eight_processes_at_once_are_harmless(empty_database_url: str) -> None:
-    command = [sys.executable, "-m", "bridge.cli", "migrate", "--database-url", empty_database_url]
+    command = [sys.executable, "-m", "bridge", "migrate", "--database-url", empty_database_url]
     processes = [
         subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
         for _ in range(8)

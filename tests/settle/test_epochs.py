@@ -61,15 +61,19 @@ def test_an_expired_lease_that_nobody_took_is_still_the_claims(
     assert write(client, claim)
 
 
-@pytest.mark.parametrize("write", WRITES.values(), ids=WRITES)
+#: A batch that was given back may be given back again: the answer was lost.
+SAME_END = ({"finish_batch"}, {"release_batch", "fail_batch"})
+
+
+@pytest.mark.parametrize("write", WRITES)
 @pytest.mark.parametrize("end", ["release_batch", "fail_batch", "finish_batch"])
 def test_a_claim_that_was_given_back_writes_no_more(
-    client: Client, claim: Claim, write: Callable[[Client, Claim], Any], end: str
+    client: Client, claim: Claim, write: str, end: str
 ) -> None:
     assert WRITES[end](client, claim)
     before = client.contents()
-    told_again = end == "finish_batch" and write is WRITES["finish_batch"]
-    assert bool(write(client, claim)) == told_again
+    told_again = any({end, write} <= same for same in SAME_END)
+    assert bool(WRITES[write](client, claim)) == told_again
     assert client.contents() == before
 
 

@@ -43,7 +43,7 @@ class Processes:
         return self._start(
             name,
             [
-                *("-m", "bridge.cli", "bridge"),
+                *("-m", "bridge", "bridge"),
                 *("--lease", str(self.lease), "--send-deadline", str(self.send_deadline)),
             ],
             {

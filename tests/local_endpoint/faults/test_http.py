@@ -204,7 +204,7 @@ def test_a_bad_file_is_named_with_the_fault(tmp_path: Path, text: str, complaint
 def test_stagebus_local_names_a_bad_file_before_it_starts_anything(tmp_path: Path) -> None:
     path = tmp_path / "faults.json"
     path.write_text('[{"name": "f", "do": "fill", "times": 0}]')
-    command = ["-m", "bridge.cli", "local", "--folder", str(tmp_path / "db"), "--faults", str(path)]
+    command = ["-m", "bridge", "local", "--folder", str(tmp_path / "db"), "--faults", str(path)]
     done = subprocess.run([sys.executable, *command], capture_output=True, text=True, check=False)
     assert done.returncode == 1
     assert f"Error: {path}: fault 'f': field 'times' is 0" in done.stderr
