@@ -47,11 +47,11 @@ MUTANTS = (
     Mutant(
         "a-lease-that-holds-is-reclaimed",
         CLAIM_BATCHES,
-        """        where b.state = 'publishing' and b.lease_until < v_now
-            and b.destination = any (v_usable)
+        """            where b.state = 'publishing' and b.lease_until < v_now
+                and b.destination = any (v_usable)
 """,
-        """        where b.state = 'publishing'
-            and b.destination = any (v_usable)
+        """            where b.state = 'publishing'
+                and b.destination = any (v_usable)
 """,
         "two bridges publish the same batch",
         (f"{CLAIMS}::test_a_lease_that_holds_keeps_others_away",),
@@ -59,15 +59,15 @@ MUTANTS = (
     Mutant(
         "a-reclaim-waits-for-a-batch-that-is-written",
         CLAIM_BATCHES,
-        """            and b.destination = any (v_usable)
-        order by b.lease_until
-        limit v_left
-        for update skip locked
+        """                and b.destination = any (v_usable)
+            order by b.lease_until
+            limit v_left
+            for update skip locked
 """,
-        """            and b.destination = any (v_usable)
-        order by b.lease_until
-        limit v_left
-        for update
+        """                and b.destination = any (v_usable)
+            order by b.lease_until
+            limit v_left
+            for update
 """,
         "every claim waits for the bridge that is just renewing its lease",
         (f"{CLAIMS}::test_a_lost_lease_is_claimed_by_one_of_two_bridges",),
@@ -75,33 +75,21 @@ MUTANTS = (
     Mutant(
         "a-lease-is-over-at-its-last-moment",
         CLAIM_BATCHES,
-        """        where b.state = 'publishing' and b.lease_until < v_now
-            and b.destination = any (v_usable)
+        """            where b.state = 'publishing' and b.lease_until < v_now
+                and b.destination = any (v_usable)
 """,
-        """        where b.state = 'publishing' and b.lease_until <= v_now
-            and b.destination = any (v_usable)
+        """            where b.state = 'publishing' and b.lease_until <= v_now
+                and b.destination = any (v_usable)
 """,
         "the bridge and its heir both believe that they hold the batch",
         (f"{CLAIMS}::test_a_lease_that_holds_keeps_others_away",),
     ),
     Mutant(
-        "a-hint-hides-a-lost-lease",
-        CLAIM_BATCHES,
-        """b.lease_until < v_now
-            and b.destination = any (v_usable)
-""",
-        """b.lease_until < v_now
-            and b.destination = any (v_usable) and b.seq > coalesce(p_after_seq, 0)
-""",
-        "what a dead bridge held is found only by the look at everything",
-        (f"{CLAIMS}::test_a_hint_does_not_hide_a_lost_lease",),
-    ),
-    Mutant(
         "a-reclaim-forgets-what-was-sent",
         CLAIM_BATCHES,
-        """        -- Nobody will say any more what became of the rest; it may have been sent.
-        perform stagebus.record_unreported_send(
-            v_batch.job_id, v_batch.batch_id, 'the lease ran out before the bridge reported');
+        """            -- Nobody will say any more what became of the rest; it may have been sent.
+            perform stagebus.record_unreported_send(
+                v_batch.job_id, v_batch.batch_id, 'the lease ran out before the bridge reported');
 """,
         "",
         "duplicates that no row of the ledger explains; no limit to the age of a repeat",
@@ -136,7 +124,7 @@ MUTANTS = (
         "a-lost-lease-comes-back-though-its-destination-is-paused",
         CLAIM_BATCHES,
         """b.lease_until < v_now
-            and b.destination = any (v_usable)
+                and b.destination = any (v_usable)
 """,
         """b.lease_until < v_now
 """,

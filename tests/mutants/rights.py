@@ -64,8 +64,8 @@ MUTANTS = (
     Mutant(
         "leases-have-no-index",
         "migrations/0004.batches-and-sends.sql",
-        "on stagebus_data.batches (lease_until) where state = 'publishing';\n",
-        "on stagebus_data.batches (seq) where state = 'publishing';\n",
+        "on stagebus_data.batches (lease_until) where lease_until is not null;\n",
+        "on stagebus_data.batches (seq) where lease_until is not null;\n",
         "every claim looks at every lease that holds",
         (f"{PLANS}::test_a_claim_does_not_look_at_leases_that_hold",),
     ),
