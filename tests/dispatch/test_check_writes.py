@@ -143,9 +143,17 @@ def done_again_by_another(client: Client, claim: Claim) -> Write:
     return Write(claim, 5, sends=1)
 
 
+def send_undone_and_taken_over(client: Client, claim: Claim) -> Write:
+    """What nobody reported is in the ledger under the same name, and is no record of a send."""
+    write = send_undone(client, claim)
+    client.advance(2 * MINUTE)
+    client.claim_batches(10, bridge_id=uuid4())
+    return write
+
+
 LOSSES = [
     gone, claim_undone, send_undone, refusal_undone, failed_task_undone, end_undone,
-    epoch_given_out_again, done_again_by_another,
+    send_undone_and_taken_over, epoch_given_out_again, done_again_by_another,
 ]  # fmt: skip
 
 
@@ -155,8 +163,10 @@ def test_what_is_missing_pauses_all_destinations_and_says_why(
 ) -> None:
     client.create_stage_tasks(client.create_job(), 1, "h3_hexagon", 1)
     intact = Write(client.claim())
-    now = client.stop_clock()
-    lost = client.check_writes(intact, lose(client, claim)).lost
+    client.stop_clock()
+    write = lose(client, claim)
+    now = client.now()
+    lost = client.check_writes(intact, write).lost
     for part in (
         "lost committed transactions",
         str(client.bridge_id),
