@@ -33,6 +33,7 @@ from tests.faults_database.conftest import (
     as_bridge,
     assert_delivered,
     own_postgres,
+    said,
 )
 from tests.faults_database.pooler import pooler
 from tests.faults_database.standby import backup_of, restore, standby_of, stop_following
@@ -72,15 +73,6 @@ def resume(client: Client) -> None:
     client.execute(
         "select stagebus.resume_destination(destination) from stagebus.destination_status"
     )
-
-
-def said(caplog: pytest.LogCaptureFixture, event: str) -> list[dict[str, Any]]:
-    """The fields of each such event."""
-    return [
-        record.__dict__["stagebus_fields"]
-        for record in caplog.records
-        if record.getMessage() == event
-    ]
 
 
 async def sends_nothing(client: Client, bus: Bus, relay: Relay) -> None:
