@@ -438,9 +438,6 @@ class Client:
             [write.settled for write in writes],
         )
 
-    def require_server(self, started_at: datetime | None) -> None:
-        self.execute("select stagebus.require_server(%s)", started_at)
-
     def claim_batches(
         self,
         limit: int | None = 1,

@@ -160,12 +160,6 @@ class DestinationNotFound(CallRefused):
     code = "SB125"
 
 
-class AnotherServer(CallRefused):
-    """A bridge's call came to a server that it has not asked yet; it asks, and calls again."""
-
-    code = "SB126"
-
-
 #: The exception of each SQLSTATE.
 BY_CODE: dict[str, type[CallRefused]] = {
     refusal.code: refusal for refusal in CallRefused.__subclasses__()

@@ -1,6 +1,7 @@
 -- The first call of a bridge on each new connection: has this server all that the bridge was told
 -- is committed? One that was restored, or promoted without having received everything, has not.
--- Then the messages of what it forgot are on the broker, and somebody has to look at it.
+-- Then the messages of what it forgot are on the broker, and somebody has to look at it. Each later
+-- call names the server by the time of its start: a pooler may lead to another without a word.
 --
 -- Of each claim: how far it came, how many sends it recorded, and whether it gave the batch back.
 create or replace function stagebus.check_writes(

@@ -31,7 +31,6 @@ to stagebus_producer;
 -- Bridges publish, and keep the house.
 grant execute on function
     stagebus.check_writes(uuid, uuid[], uuid[], integer[], integer[], integer[], boolean[]),
-    stagebus.require_server(timestamptz),
     stagebus.claim_batches(uuid, integer, interval, bigint),
     stagebus.batch_messages(uuid, uuid, integer, integer),
     stagebus.extend_lease(uuid, uuid, integer, interval),

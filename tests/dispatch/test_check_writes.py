@@ -43,14 +43,6 @@ def test_it_says_which_server_this_is_and_whether_it_syncs(client: Client) -> No
     assert paused(client) == set()
 
 
-def test_a_call_is_refused_by_a_server_that_was_started_at_another_time(client: Client) -> None:
-    started_at = client.check_writes().server
-    client.require_server(started_at)
-    for other in (started_at - timedelta(microseconds=1), started_at + DAY, None):
-        with client.refused("SB126"):
-            client.require_server(other)
-
-
 #: What may happen to a batch after a bridge's last write, without anything being lost.
 GOES_ON: dict[str, Callable[[Client, Claim], object]] = {
     "nothing": lambda c, claim: None,

@@ -27,7 +27,6 @@ MAY_EXECUTE: dict[str, set[str]] = {
     "finish_job": {"producer", "operator"},
     "stage_results": {"producer", "operator"},
     "check_writes": BRIDGE,
-    "require_server": BRIDGE,
     "claim_batches": BRIDGE,
     "batch_messages": BRIDGE,
     "extend_lease": BRIDGE,
