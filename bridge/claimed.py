@@ -38,8 +38,10 @@ class ClaimedBatch:
     async def outlasts(self, seconds: float) -> bool:
         """True when the lease covers `seconds` more; it is renewed if need be.
 
-        A send that may outlive its claim is not begun.
+        A send that may outlive its claim is not begun, nor one after the claim was forgotten.
         """
+        if not self._database.is_ours(self.claim):
+            return False
         lease = self._lease
         # Again where the answer came so late that too little of the new lease is left.
         while lease.left <= seconds:
@@ -70,10 +72,9 @@ class ClaimedBatch:
 
     async def fail(self, error: str, attempts: int) -> bool:
         """Spends one of `attempts` publish attempts."""
-        state = await self._lease.persistently(
+        return await self._lease.persistently(
             lambda: self._database.fail_batch(self.claim, error, attempts)
         )
-        return state is not None
 
     async def fail_task(self, task_index: int, error: str) -> bool:
         """The broker does not take this task; all those before it have been accepted."""

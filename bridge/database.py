@@ -1,69 +1,42 @@
-"""The bridge's edge to PostgreSQL: the only SQL text of the service, all of it calls."""
+"""The bridge's edge to PostgreSQL: with its session the only SQL text of the service, all calls."""
 
 from __future__ import annotations
 
-import asyncio
-import os
-import socket
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
-from datetime import timedelta
+from collections.abc import Sequence
+from datetime import datetime, timedelta
 from typing import TypeVar
 from uuid import UUID
 
 import psycopg
-from psycopg import AsyncConnection
-from psycopg.rows import TupleRow, class_row
+from psycopg.rows import class_row
 
 from bridge.batch import Claim, Message, SendRecord
-from bridge.connection import answering, connect
-from bridge.errors import DatabaseUnavailable, IncompatibleDatabase, UnsafeDatabase
-from bridge.failpoints import failpoint, shut_down
+from bridge.errors import DatabaseUnavailable, IncompatibleDatabase
+from bridge.failpoints import failpoint
 from bridge.orders import Maintained, OrderReport
+from bridge.session import DURABLY_THERE, Session
 
 #: The versions of stagebus.api_version() that this bridge can work with.
 API_VERSIONS = range(1, 2)
 
-#: Joined to every call that writes: its commit waits for the disk, whatever the session has been
-#: told. Behind a pooler of transactions each call may have another session.
-DURABLY = "set_config('synchronous_commit', 'on', true)"
-
 T = TypeVar("T")
 
 
-class Database:
-    """One connection that is made when it is needed, and again after it was lost.
+class Database(Session):
+    """The calls, over one connection.
 
     Every method raises DatabaseUnavailable when the connection fails, the server goes away, or no
     answer comes in time (CallTimedOut); then the call may or may not have been done, and the
-    claim's epoch decides what counts.
+    claim's epoch decides what counts. Every method but check_api also raises UnsafeDatabase when a
+    crash of the server's machine may undo its commits, unless that is allowed.
     """
-
-    def __init__(self, database_url: str, purpose: str) -> None:
-        self._url = database_url
-        self._purpose = purpose
-        self._connection: AsyncConnection[TupleRow] | None = None
-        self._connecting = asyncio.Lock()
-
-    async def close(self) -> None:
-        if self._connection is not None:
-            await self._connection.close()
-            self._connection = None
-
-    async def cut(self, *, answered: bool) -> None:
-        """For failpoints: the connection ends, and an answer on its way is lost with it."""
-        if self._connection is None or self._connection.closed:
-            return
-        with socket.socket(fileno=os.dup(self._connection.fileno())) as beneath:
-            shut_down(beneath)
-        if answered:
-            await self.close()
-            raise DatabaseUnavailable("it was cut")
 
     async def check_api(self) -> None:
         """Raises IncompatibleDatabase unless the installed API is one of API_VERSIONS."""
         try:
-            version = await self._value("select stagebus.api_version()", ())
+            async with self._connected(asked=False) as connection:
+                cursor = await connection.execute("select stagebus.api_version()")
+                ((version,),) = await cursor.fetchall()
         except (psycopg.errors.InvalidSchemaName, psycopg.errors.UndefinedFunction) as error:
             raise DatabaseUnavailable(
                 "stagebus is not installed in the database: stagebus migrate"
@@ -79,29 +52,35 @@ class Database:
                 " or run stagebus migrate of this one"
             )
 
-    async def check_fsync(self) -> None:
-        """Raises UnsafeDatabase when a crash of the server's machine may undo its commits."""
-        if await self._value("select current_setting('fsync')", ()) != "on":
-            raise UnsafeDatabase(
-                "the database server has fsync = off: when its machine crashes, tasks and the"
-                " records of what was sent may be lost or the database be damaged; set fsync = on,"
-                " or, where nothing matters, allow it with --allow-fsync-off"
-                " (STAGEBUS_ALLOW_FSYNC_OFF=1)"
-            )
+    async def check_server(self) -> None:
+        """Asks the server on a new connection, before anything else does."""
+        async with self._connected():
+            return
 
     @failpoint
-    async def claim_batches(
-        self, bridge_id: UUID, limit: int, lease: float, after_seq: int
-    ) -> list[Claim]:
-        """Up to `limit` batches, leased for `lease` seconds; those with seq above `after_seq`."""
-        return await self._rows(
+    async def claim_batches(self, limit: int, lease: float, after_seq: int) -> list[Claim]:
+        """Up to `limit` batches, leased for `lease` seconds; those with seq above `after_seq`.
+
+        Each is ours until it is let go, or the witness forgets it.
+        """
+        server, claims = await self._rows(
             Claim,
             "job_id, batch_id, stage, claim_epoch, dispatch, task_type, entity_kind, entity,"
             " max_send_bytes, max_send_messages, published_through, last_index,"
             " average_body_bytes, seq",
             "stagebus.claim_batches(%s, %s, %s, %s)",
-            (bridge_id, limit, timedelta(seconds=lease), after_seq),
+            (self._witness.bridge_id, limit, timedelta(seconds=lease), after_seq),
         )
+        self._witness.claimed(claims, server)
+        return claims
+
+    def is_ours(self, claim: Claim) -> bool:
+        """False once the database is known to have lost something since the claim."""
+        return self._witness.server_of(claim) is not None
+
+    def let_go(self, claim: Claim) -> None:
+        """No call will name this claim any more."""
+        self._witness.let_go(claim)
 
     async def batch_messages(self, claim: Claim, after_index: int, limit: int) -> list[Message]:
         """The next page of the batch, from the task after `after_index` on.
@@ -120,10 +99,10 @@ class Database:
     @failpoint
     async def record_send(self, claim: Claim, record: SendRecord, lease: float) -> bool:
         """True when it is in the ledger; False when the batch is no longer this claim's."""
-        return await self._flag(
+        recorded = await self._flag(
+            claim,
             "select stagebus.record_send(%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)",
             (
-                *_key(claim),
                 record.first_index,
                 record.last_index,
                 record.messages,
@@ -134,27 +113,34 @@ class Database:
                 timedelta(seconds=lease),
             ),
         )
+        if recorded:
+            accepted = record.last_index if record.outcome == "accepted" else None
+            self._witness.committed(claim, through=accepted, sends=1)
+        return recorded
 
     @failpoint
     async def finish_batch(self, claim: Claim) -> bool:
         """True when the batch is now queued; False when it is no longer this claim's."""
-        return await self._flag("select stagebus.finish_batch(%s, %s, %s)", _key(claim))
+        return await self._settled(claim, "select stagebus.finish_batch(%s, %s, %s)")
 
     @failpoint
-    async def fail_batch(self, claim: Claim, error: str, attempts: int) -> str | None:
-        """The batch's new state, or None when it is no longer this claim's."""
-        value = await self._value(
-            "select stagebus.fail_batch(%s, %s, %s, %s, %s)", (*_key(claim), error, attempts)
+    async def fail_batch(self, claim: Claim, error: str, attempts: int) -> bool:
+        """True when it waits for its next attempt, or failed; False when no longer this claim's."""
+        return await self._settled(
+            claim, "select stagebus.fail_batch(%s, %s, %s, %s, %s)", (error, attempts)
         )
-        return None if value is None else str(value)
 
     @failpoint
     async def fail_unsendable_task(self, claim: Claim, task_index: int, error: str) -> bool:
         """True when the task has failed; False when the batch is no longer this claim's."""
-        return await self._flag(
+        failed = await self._flag(
+            claim,
             "select stagebus.fail_unsendable_task(%s, %s, %s, %s, %s)",
-            (*_key(claim), task_index, error),
+            (task_index, error),
         )
+        if failed:
+            self._witness.committed(claim, through=task_index)
+        return failed
 
     @failpoint
     async def release_batch(
@@ -164,23 +150,23 @@ class Database:
 
         `destination`: throttled or refused, when that is the reason.
         """
-        return await self._flag(
+        return await self._settled(
+            claim,
             "select stagebus.release_batch(%s, %s, %s, %s, %s, %s)",
-            (*_key(claim), timedelta(seconds=delay), reason, destination),
+            (timedelta(seconds=delay), reason, destination),
         )
 
     @failpoint
     async def extend_lease(self, claim: Claim, lease: float) -> bool:
         """True when the lease now runs `lease` seconds from here on."""
         return await self._flag(
-            "select stagebus.extend_lease(%s, %s, %s, %s)",
-            (*_key(claim), timedelta(seconds=lease)),
+            claim, "select stagebus.extend_lease(%s, %s, %s, %s)", (timedelta(seconds=lease),)
         )
 
     @failpoint
     async def maintain(self, limit: int) -> Maintained:
         """One round of house-keeping, within `limit` tasks for each duty."""
-        (done,) = await self._rows(
+        _, (done,) = await self._rows(
             Maintained,
             "lost_attempts, retried_tasks, republished_batches, overdue_stages",
             "stagebus.maintain(%s)",
@@ -197,7 +183,7 @@ class Database:
     @failpoint
     async def work_order(self, order_id: int, limit: int) -> OrderReport:
         """One step of the order, of `limit` tasks at most, in a transaction of its own."""
-        (report,) = await self._rows(
+        _, (report,) = await self._rows(
             OrderReport,
             "order_id, action, status, tasks, tasks_done",
             "stagebus.work_order(%s, %s)",
@@ -208,44 +194,42 @@ class Database:
     @failpoint
     async def fail_order_step(self, order_id: int, error: str) -> None:
         """Shows why a step of the order failed, until one succeeds."""
-        await self._value("select stagebus.fail_order_step(%s, %s)", (order_id, error))
+        async with self._connected() as connection:
+            await connection.execute(
+                f"select stagebus.fail_order_step(%s, %s) from {DURABLY_THERE}",  # noqa: S608
+                (order_id, error, self._witness.server),
+            )
 
-    async def _flag(self, call: str, arguments: Sequence[object]) -> bool:
-        return bool(await self._value(call, arguments))
+    async def _settled(self, claim: Claim, call: str, arguments: Sequence[object] = ()) -> bool:
+        settled = await self._flag(claim, call, arguments)
+        if settled:
+            self._witness.committed(claim, settled=True)
+        return settled
+
+    async def _flag(self, claim: Claim, call: str, arguments: Sequence[object]) -> bool:
+        """Makes a call under a claim; False, too, when the claim did not outlive a loss."""
+        async with self._connected() as connection:
+            if (server := self._witness.server_of(claim)) is None:
+                return False
+            cursor = await connection.execute(
+                f"{call} from {DURABLY_THERE}", (*_key(claim), *arguments, server)
+            )
+            ((answer,),) = await cursor.fetchall()
+        return bool(answer)
 
     async def _rows(
         self, kind: type[T], columns: str, call: str, arguments: Sequence[object]
-    ) -> list[T]:
+    ) -> tuple[datetime, list[T]]:
+        """What a call answers, and which server."""
         async with self._connected() as connection:
+            server = self._witness.server
+            assert server is not None
             cursor = connection.cursor(row_factory=class_row(kind))
             await cursor.execute(
-                f"select {columns} from {DURABLY}, {call}",  # noqa: S608
-                arguments,
+                f"select {columns} from {DURABLY_THERE}, {call}",  # noqa: S608
+                (server, *arguments),
             )
-            return await cursor.fetchall()
-
-    async def _value(self, call: str, arguments: Sequence[object]) -> object:
-        async with self._connected() as connection:
-            cursor = await connection.execute(f"{call} from {DURABLY}", arguments)
-            row = await cursor.fetchone()
-        return None if row is None else row[0]
-
-    @asynccontextmanager
-    async def _connected(self) -> AsyncIterator[AsyncConnection[TupleRow]]:
-        """The connection, for one call; it is dropped when the call finds it lost."""
-        async with self._connecting:
-            if self._connection is None or self._connection.closed:
-                self._connection = await connect(self._url, self._purpose)
-            connection = self._connection
-        try:
-            async with answering(connection):
-                yield connection
-        except DatabaseUnavailable:
-            await connection.close()
-            # Another call may have replaced it meanwhile.
-            if self._connection is connection:
-                self._connection = None
-            raise
+            return server, await cursor.fetchall()
 
 
 def _key(claim: Claim) -> tuple[UUID, UUID, int]:

@@ -51,10 +51,10 @@ class Result(Enum):
 class Lane:
     """A connection to the database, one to the broker, and the batch that is on its way."""
 
-    def __init__(self, settings: Settings, stopping: asyncio.Event) -> None:
+    def __init__(self, settings: Settings, database: Database, stopping: asyncio.Event) -> None:
         self._settings = settings
+        self._database = database
         self._stopping = stopping
-        self._database = Database(settings.database_url, "lane")
         self._publisher = Publisher(settings)
 
     def hurry(self) -> None:
@@ -69,7 +69,7 @@ class Lane:
         """Sends what is left of the batch and settles it.
 
         `claimed_at` is time.monotonic() from before the claim: the lease ends no earlier than
-        that plus its length. Never raises for a lost database or broker.
+        that plus its length. Never raises for a lost database or broker; raises UnsafeDatabase.
         """
         lease = Lease(self._settings.lease, claimed_at, self._stopping)
         batch = ClaimedBatch(claim, lease, self._database)
@@ -87,6 +87,8 @@ class Lane:
         except DatabaseUnavailable as error:
             log.warning("database.unavailable", batch_id=str(claim.batch_id), error=str(error))
             result = Result.LOST
+        finally:
+            self._database.let_go(claim)
         log.info(
             f"batch.{result.value}",
             job_id=str(claim.job_id),
@@ -223,6 +225,6 @@ async def _release(
 
 
 def _fenced(claim: Claim) -> Result:
-    """The batch has another epoch by now: hands off, whoever raised it decides."""
+    """The batch is not ours any more: hands off, whoever has it decides."""
     log.warning("batch.fenced", batch_id=str(claim.batch_id), claim_epoch=claim.claim_epoch)
     return Result.LOST

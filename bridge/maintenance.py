@@ -8,7 +8,7 @@ from dataclasses import asdict
 import psycopg
 
 from bridge.database import Database
-from bridge.errors import CallTimedOut, DatabaseUnavailable
+from bridge.errors import CallTimedOut, DatabaseUnavailable, UnsafeDatabase
 from bridge.logs import EventLog
 
 log = EventLog("stagebus.maintenance")
@@ -45,9 +45,8 @@ class Pace:
         self.share = min(1.0, self.share * 1.1)
 
 
-async def run(database_url: str) -> None:
-    """Rounds without end; a database that is away is asked again."""
-    database = Database(database_url, "maintenance")
+async def run(database: Database) -> None:
+    """Rounds without end; a database that is away is asked again. Raises UnsafeDatabase."""
     pace = Pace()
     try:
         while True:
@@ -59,6 +58,8 @@ async def run(database_url: str) -> None:
                 log.warning("database.unavailable", error=str(error), share=pace.share)
             except DatabaseUnavailable as error:
                 log.debug("database.unavailable", error=str(error))
+            except UnsafeDatabase:
+                raise
             except Exception:  # noqa: BLE001
                 # One round that fails must not end all those after it.
                 log.error("maintenance.crashed", with_traceback=True)

@@ -11,10 +11,11 @@ from uuid import UUID, uuid4
 from bridge import listener, maintenance
 from bridge.batch import Claim
 from bridge.database import Database
-from bridge.errors import DatabaseUnavailable
+from bridge.errors import DatabaseUnavailable, UnsafeDatabase
 from bridge.lane import Lane, Result
 from bridge.logs import EventLog
 from bridge.settings import Settings
+from bridge.witness import Witness
 
 log = EventLog("stagebus.relay")
 
@@ -41,10 +42,14 @@ class Relay:
     def __init__(self, settings: Settings) -> None:
         self.bridge_id: UUID = uuid4()
         self._settings = settings
-        self._database = Database(settings.database_url, "relay")
+        self._witness = Witness(self.bridge_id)
+        self._database = self._new_database("relay")
         self._stopping = asyncio.Event()
         self._wake = asyncio.Event()
-        self._lanes = [Lane(settings, self._stopping) for _ in range(settings.connections)]
+        self._lanes = [
+            Lane(settings, self._new_database("lane"), self._stopping)
+            for _ in range(settings.connections)
+        ]
         self._free = list(self._lanes)
         self._at_work: set[asyncio.Task[None]] = set()
         self._hint = 0
@@ -53,6 +58,7 @@ class Relay:
         self._full_look_at = 0.0
         self._paused_until = 0.0
         self._pause = FIRST_PAUSE
+        self._refusal: UnsafeDatabase | None = None
 
     def stop(self) -> None:
         """Begins to drain: no new claim, no new send; what is in flight is recorded.
@@ -84,7 +90,7 @@ class Relay:
                 )
                 background = [
                     asyncio.create_task(listener.run(self._settings.database_url, self._wake)),
-                    asyncio.create_task(maintenance.run(self._settings.database_url)),
+                    asyncio.create_task(self._maintain()),
                 ]
                 try:
                     await self._claim_until_stopped()
@@ -122,7 +128,7 @@ class Relay:
             return 0
         claimed_at = time.monotonic()
         claims = await self._database.claim_batches(
-            self.bridge_id, len(self._free), self._settings.lease, after_seq
+            len(self._free), self._settings.lease, after_seq
         )
         for claim in claims:
             self._hint = max(self._hint, claim.seq)
@@ -135,6 +141,9 @@ class Relay:
     async def _work(self, lane: Lane, claim: Claim, claimed_at: float) -> None:
         try:
             result = await lane.publish(claim, claimed_at)
+        except UnsafeDatabase as error:
+            self._refusal = error
+            result = Result.LOST
         except Exception:  # noqa: BLE001
             # A defect of ours must not stop the bridge; the lease brings the batch back.
             log.error("lane.crashed", with_traceback=True, batch_id=str(claim.batch_id))
@@ -148,12 +157,21 @@ class Relay:
         else:
             self._pause = FIRST_PAUSE
 
+    async def _maintain(self) -> None:
+        try:
+            await maintenance.run(self._new_database("maintenance"))
+        except UnsafeDatabase as error:
+            self._refusal = error
+            self._wake.set()
+
     async def _claim_until_stopped(self) -> None:
         poll = FIRST_POLL
         idle_poll = min(IDLE_POLL, self._settings.poll)
         crashes = 0
         while not self._stopping.is_set():
             self._wake.clear()
+            if self._refusal is not None:
+                raise self._refusal
             wait = self._paused_until - time.monotonic()
             if wait <= 0:
                 try:
@@ -161,6 +179,8 @@ class Relay:
                 except DatabaseUnavailable as error:
                     log.warning("database.unavailable", error=str(error), retry_in=poll)
                     claimed = 0
+                except UnsafeDatabase:
+                    raise
                 except Exception:
                     # A passing error, or a defect of ours: what the lanes have goes on meanwhile.
                     log.error("claim.crashed", with_traceback=True, in_a_row=crashes + 1)
@@ -176,6 +196,14 @@ class Relay:
                 wait = poll if self._free else self._settings.poll
             await self._sleep(wait)
 
+    def _new_database(self, purpose: str) -> Database:
+        return Database(
+            self._settings.database_url,
+            purpose,
+            self._witness,
+            allow_fsync_off=self._settings.allow_fsync_off,
+        )
+
     async def _sleep(self, seconds: float) -> None:
         """Sleeps until something happens, `seconds` at most."""
         try:
@@ -190,8 +218,7 @@ class Relay:
         while not self._stopping.is_set():
             try:
                 await self._database.check_api()
-                if not self._settings.allow_fsync_off:
-                    await self._database.check_fsync()
+                await self._database.check_server()
             except DatabaseUnavailable as error:
                 log.warning("database.unavailable", error=str(error), retry_in=delay)
                 self._wake.clear()

@@ -62,6 +62,16 @@ class Claim:
 
 
 @dataclass(frozen=True)
+class Write:
+    """What a bridge was told is committed of a claim."""
+
+    claim: Claim
+    published_through: int = 0
+    sends: int = 0
+    settled: bool = False
+
+
+@dataclass(frozen=True)
 class Message:
     """A row of batch_messages."""
 
@@ -414,6 +424,19 @@ class Client:
         ]
 
     # Bridges.
+
+    def check_writes(self, *writes: Write, bridge_id: UUID | None = None) -> Any:
+        """A row of check_writes: server, fsync, lost."""
+        return self.row(
+            "select * from stagebus.check_writes(%s, %s, %s, %s, %s, %s, %s)",
+            bridge_id or self.bridge_id,
+            [write.claim.job_id for write in writes],
+            [write.claim.batch_id for write in writes],
+            [write.claim.claim_epoch for write in writes],
+            [write.published_through for write in writes],
+            [write.sends for write in writes],
+            [write.settled for write in writes],
+        )
 
     def claim_batches(
         self,

@@ -30,6 +30,7 @@ to stagebus_producer;
 
 -- Bridges publish, and keep the house.
 grant execute on function
+    stagebus.check_writes(uuid, uuid[], uuid[], integer[], integer[], integer[], boolean[]),
     stagebus.claim_batches(uuid, integer, interval, bigint),
     stagebus.batch_messages(uuid, uuid, integer, integer, integer),
     stagebus.extend_lease(uuid, uuid, integer, interval),

@@ -21,6 +21,7 @@ from tests.roles.test_matrix import MAY_EXECUTE
 
 #: What only bridges call, with what the database told them: a null is a defect of theirs.
 BRIDGES_OWN = {
+    "check_writes",
     "record_send",
     "extend_lease",
     "finish_batch",

@@ -97,6 +97,15 @@ def as_bridge(url: str) -> str:
     return url.replace("postgresql://postgres@", f"postgresql://{LOGIN}@")
 
 
+def said(caplog: pytest.LogCaptureFixture, event: str) -> list[dict[str, Any]]:
+    """The fields of each such event of a bridge's log."""
+    return [
+        record.__dict__["stagebus_fields"]
+        for record in caplog.records
+        if record.getMessage() == event
+    ]
+
+
 def assert_delivered(client: Client, bus: Bus, job_ids: Sequence[UUID]) -> None:
     """Every task is stored once by the endpoint, and the database knows it."""
     assert set(states(client)) == {"queued"}

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import os
 import pwd
+import re
 import shutil
+import signal
 import socket
 import subprocess
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -33,9 +36,48 @@ def program() -> str:
     return found
 
 
+@dataclass(frozen=True)
+class Pooler:
+    """A PgBouncer that runs."""
+
+    url: str
+    process: subprocess.Popen[bytes]
+    configuration: Path
+
+    def redirect(self, database_url: str) -> None:
+        """Leads to another server from here on; its clients are not told."""
+        server = conninfo_to_dict(database_url)
+        written = self.configuration.read_text()
+        self.configuration.write_text(re.sub(r"\* = .*", _databases(server), written))
+        self.process.send_signal(signal.SIGHUP)
+        with psycopg.connect(database_url) as direct:
+            expected = _started_at(direct)
+
+        def leads_there() -> bool:
+            with psycopg.connect(self.url) as pooled:
+                return _started_at(pooled) == expected
+
+        eventually(leads_there)
+
+
+def _started_at(connection: psycopg.Connection[Any]) -> Any:
+    return connection.execute("select pg_postmaster_start_time()").fetchone()
+
+
+def _databases(server: Mapping[str, Any]) -> str:
+    return f"* = host={server['host']} port={server['port']}"
+
+
 @contextmanager
 def pgbouncer(database_url: str, *, size: int) -> Iterator[str]:
     """The same database through a pool of `size` sessions; yields its URL."""
+    with pooler(database_url, size=size) as running:
+        yield running.url
+
+
+@contextmanager
+def pooler(database_url: str, *, size: int) -> Iterator[Pooler]:
+    """The same database through a pool of `size` sessions."""
     binary = program()
     server = conninfo_to_dict(database_url)
     folder = Path(tempfile.mkdtemp(prefix="stagebus-pool-"))
@@ -44,8 +86,7 @@ def pgbouncer(database_url: str, *, size: int) -> Iterator[str]:
         port = probe.getsockname()[1]
     (folder / "users").write_text(f'"{server["user"]}" "{server.get("password") or ""}"\n')
     (folder / "pgbouncer.ini").write_text(
-        "[databases]\n"
-        f"* = host={server['host']} port={server['port']}\n"
+        f"[databases]\n{_databases(server)}\n"
         "[pgbouncer]\n"
         f"listen_addr = 127.0.0.1\nlisten_port = {port}\nunix_socket_dir =\n"
         f"auth_type = trust\nauth_file = {folder / 'users'}\n"
@@ -80,7 +121,7 @@ def pgbouncer(database_url: str, *, size: int) -> Iterator[str]:
             return True
 
         eventually(answers)
-        yield url
+        yield Pooler(url, process, folder / "pgbouncer.ini")
     finally:
         process.terminate()
         process.wait(10)

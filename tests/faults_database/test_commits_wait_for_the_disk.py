@@ -22,9 +22,9 @@ from tests.bridge.conftest import (
     running,
 )
 from tests.client import Client
-from tests.eventually import becomes
+from tests.eventually import PATIENCE, becomes, eventually
 from tests.faults_database.commits import watch_commits
-from tests.faults_database.conftest import LOGIN, Bus, assert_delivered
+from tests.faults_database.conftest import LOGIN, Bus, as_bridge, assert_delivered, own_postgres
 
 
 def test_a_bridge_waits_for_the_disk_although_the_defaults_are_not_to(
@@ -71,6 +71,36 @@ def test_a_server_that_does_not_sync_is_refused_with_the_reason_and_the_way_out(
     said = result.output.splitlines()[-1]
     for part in ("Error: ", "fsync = off", "lost", "--allow-fsync-off", "STAGEBUS_ALLOW_FSYNC_OFF"):
         assert part in said
+
+
+def test_a_server_that_does_not_sync_any_more_is_refused_on_the_next_connection(bus: Bus) -> None:
+    """Whichever part of the bridge comes to it first."""
+    with own_postgres() as postgres, Client(postgres.url()) as client:
+
+        def set_fsync(value: str) -> None:
+            client.execute(f"alter system set fsync = {value}")
+            client.execute("select pg_reload_conf()")
+            eventually(lambda: client.value("show fsync") == value)
+
+        async def scenario(part: str) -> None:
+            set_fsync("on")
+            given = bus.settings(as_bridge(postgres.url()), allow_fsync_off=False, connections=1)
+            bridge = asyncio.create_task(Relay(given).run())
+            create_stage(client, 10)
+            await becomes(lambda: all_queued(client))
+            set_fsync("off")
+            assert client.value(
+                "select bool_and(pg_terminate_backend(pid)) from pg_stat_activity"
+                " where application_name = %s",
+                f"stagebus {part}",
+            )
+            create_stage(client, 10)
+            with pytest.raises(UnsafeDatabase, match="fsync = off"):
+                await asyncio.wait_for(bridge, PATIENCE)
+
+        for part in ("relay", "lane", "maintenance"):
+            asyncio.run(scenario(part))
+            client.execute("delete from stagebus_data.jobs")
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,7 @@ import pytest
 from bridge import batch, connection, lease
 from bridge.database import Database
 from bridge.errors import CallTimedOut, DatabaseUnavailable
+from bridge.witness import Witness
 from tests.bridge.conftest import (
     LOSES_CONNECTIONS,
     all_queued,
@@ -30,6 +31,10 @@ pytestmark = LOSES_CONNECTIONS
 
 #: Seconds within which a call must have failed.
 NOTICED = 20.0
+
+
+def new_database(url: str) -> Database:
+    return Database(url, "test", Witness(uuid4()), allow_fsync_off=True)
 
 
 def vanish(gate: Gate) -> None:
@@ -87,8 +92,8 @@ RECORD = batch.SendRecord(
 
 CALLS: dict[str, Callable[[Database], Coroutine[Any, Any, Any]]] = {
     "check_api": lambda database: database.check_api(),
-    "check_fsync": lambda database: database.check_fsync(),
-    "claim_batches": lambda database: database.claim_batches(uuid4(), 1, 60, 0),
+    "check_server": lambda database: database.check_server(),
+    "claim_batches": lambda database: database.claim_batches(1, 60, 0),
     "batch_messages": lambda database: database.batch_messages(CLAIM, 0, 10),
     "record_send": lambda database: database.record_send(CLAIM, RECORD, 60),
     "finish_batch": lambda database: database.finish_batch(CLAIM),
@@ -108,9 +113,7 @@ def test_every_call_has_a_deadline(
     monkeypatch.setattr(connection, "CANCEL_PATIENCE", 0.1)
 
     async def scenario() -> None:
-        databases = {
-            name: Database(through_gate(bridge_url, database_gate), name) for name in CALLS
-        }
+        databases = {name: new_database(through_gate(bridge_url, database_gate)) for name in CALLS}
         await asyncio.gather(*(database.check_api() for database in databases.values()))
         vanish(database_gate)
         began = time.monotonic()
@@ -134,7 +137,7 @@ def test_a_call_that_is_cancelled_while_it_hangs_is_over_as_cancelled(
     monkeypatch.setattr(connection, "CALL_DEADLINE", 0.5)
 
     async def scenario() -> None:
-        database = Database(through_gate(bridge_url, database_gate), "test")
+        database = new_database(through_gate(bridge_url, database_gate))
         await database.check_api()
         vanish(database_gate)
         call = asyncio.create_task(database.check_api())
@@ -151,7 +154,7 @@ def test_a_connection_that_is_not_answered_has_a_deadline_too(
     bridge_url: str, database_gate: Gate
 ) -> None:
     vanish(database_gate)
-    database = Database(f"{through_gate(bridge_url, database_gate)} connect_timeout=2", "test")
+    database = new_database(f"{through_gate(bridge_url, database_gate)} connect_timeout=2")
     with pytest.raises(DatabaseUnavailable, match="timeout"):
         asyncio.run(database.check_api())
 
@@ -162,10 +165,10 @@ def test_a_call_that_waits_behind_a_lock_is_given_up_and_leaves_no_backend_behin
     """Otherwise each repetition would leave one more, until the server takes no connection."""
     monkeypatch.setattr(connection, "CALL_DEADLINE", 0.3)
     create_stage(client, 10)
-    database = Database(bridge_url, "test")
+    database = new_database(bridge_url)
 
     async def scenario() -> None:
-        (claim,) = await database.claim_batches(uuid4(), 1, 60, 0)
+        (claim,) = await database.claim_batches(1, 60, 0)
         with client.transaction():
             client.execute("select from stagebus_data.batches for update")
             for _ in range(3):

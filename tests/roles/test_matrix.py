@@ -26,6 +26,7 @@ MAY_EXECUTE: dict[str, set[str]] = {
     "create_stage_tasks_from_query": PRODUCER,
     "finish_job": {"producer", "operator"},
     "stage_results": {"producer", "operator"},
+    "check_writes": BRIDGE,
     "claim_batches": BRIDGE,
     "batch_messages": BRIDGE,
     "extend_lease": BRIDGE,
