@@ -148,7 +148,8 @@ class Lane:
         if outcome.verdict == "unknown" and self._stopping.is_set():
             # The next bridge sends it again; an answer that was not waited for spends nothing.
             return await _release(batch, Result.RELEASED, reason=reason)
-        return await self._fail(batch, reason, self._settings.publish_attempts)
+        where = f"tasks {send.first_index} to {send.last_index}"
+        return await self._fail(batch, f"{where}: {reason}", self._settings.publish_attempts)
 
     async def _narrow_down(self, batch: ClaimedBatch, send: Send, reason: str) -> Result | None:
         """Sends a refused send in halves, down to the tasks to blame: two sends a halving."""

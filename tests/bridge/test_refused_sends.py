@@ -37,7 +37,7 @@ def fault(queue: Queue) -> Iterator[Callable[..., None]]:
 
     names: list[str] = []
     yield set_fault
-    for name in names:
+    for name in {each["fault"]["name"] for each in queue.endpoint.faults.list()} & {*names}:
         queue.endpoint.faults.remove(name)
 
 
@@ -160,6 +160,45 @@ def test_an_error_that_nobody_foresaw_spends_attempts_and_then_waits_for_an_oper
     assert "com.contoso:blue-moon" in client.batches(job_id)[0].last_error
     assert failed_tasks(client) == []
     assert client.task_states(job_id) == {"pending_queue": 5}
+
+
+def test_a_task_at_which_the_link_is_lost_again_and_again_waits_with_its_batch_and_is_named(
+    client: Client, queue: Queue, settings: Make, fault: Callable[..., None]
+) -> None:
+    client.set_destination("tasks", max_send_messages=5)
+    job_id = stage(client, 20)
+    fault(do="detach", store=False, holds="-s1-7.1.", times=None)
+
+    async def until(condition: Callable[[], bool]) -> None:
+        async with running(settings(publish_attempts=2)):
+            await becomes(condition, within=30)
+
+    def failed() -> bool:
+        return bool(client.batches(job_id)[0].state == "failed")
+
+    # Nobody knows what became of it: that fails no task, and what follows it waits, too.
+    asyncio.run(until(failed))
+    (batch,) = client.batches(job_id)
+    assert batch.last_error.startswith("tasks 6 to 10: ")
+    assert client.column("select outcome from stagebus.sends order by send_no") == [
+        "accepted", "unknown", "unknown",
+    ]  # fmt: skip
+    assert client.task_states(job_id) == {"pending_queue": 20}
+    assert queue.stored == batch.published_through == 5
+
+    # With single sends the operator sees which it is.
+    client.set_destination("tasks", max_send_messages=1)
+    client.order("retry_batch", job_id, batch.batch_id)
+    asyncio.run(until(failed))
+    (batch,) = client.batches(job_id)
+    assert batch.last_error.startswith("tasks 7 to 7: ")
+    assert queue.stored == batch.published_through == 6
+
+    queue.endpoint.faults.remove(f"{queue.name}-0")
+    client.order("retry_batch", job_id, batch.batch_id)
+    asyncio.run(until(lambda: all_queued(client)))
+    assert (queue.stored, queue.counts["duplicates_dropped"]) == (20, 0)
+    assert failed_tasks(client) == []
 
 
 @pytest.mark.parametrize(
