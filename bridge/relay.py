@@ -21,8 +21,10 @@ log = EventLog("stagebus.relay")
 #: Seconds between two looks at a queue that ran dry: from the first to (the setting) poll.
 FIRST_POLL = 0.05
 
-#: Seconds after which a claim looks at all waiting batches, not only at those after the last one.
+#: Seconds after which a claim looks at all batches, not only at those after the last one. A bridge
+#: that waits for so long from one look to the next looks at all of them each time.
 FULL_LOOK = 2.0
+IDLE_POLL = 0.4
 
 #: Seconds for which no batch is claimed after the broker could not be reached, doubled each time.
 FIRST_PAUSE = 0.25
@@ -46,6 +48,8 @@ class Relay:
         self._free = list(self._lanes)
         self._at_work: set[asyncio.Task[None]] = set()
         self._hint = 0
+        self._recent = 0
+        self._hint_at_full_look = 0
         self._full_look_at = 0.0
         self._paused_until = 0.0
         self._pause = FIRST_PAUSE
@@ -98,15 +102,19 @@ class Relay:
             await self._database.close()
         log.info("bridge.stopped", bridge_id=str(self.bridge_id))
 
-    async def run_once(self) -> int:
+    async def run_once(self, *, idle: bool = False) -> int:
         """Claims for the lanes that are free and sets them to work; returns how many batches."""
-        full_look = time.monotonic() >= self._full_look_at
-        claimed = await self._claim(0 if full_look else self._hint)
-        if full_look:
+        if not self._free:
+            return 0
+        if idle or time.monotonic() >= self._full_look_at:
+            claimed = await self._claim(0)
             self._full_look_at = time.monotonic() + FULL_LOOK
-        elif self._free:
-            # The hint passed something over, or nothing is left: look at all of it.
-            claimed += await self._claim(0)
+            self._recent, self._hint_at_full_look = self._hint_at_full_look, self._hint
+            return claimed
+        claimed = await self._claim(self._hint)
+        if self._free and self._recent < self._hint:
+            # Batches whose transaction took longer than that of a later one were passed over.
+            claimed += await self._claim(self._recent)
         return claimed
 
     async def _claim(self, after_seq: int) -> int:
@@ -142,13 +150,14 @@ class Relay:
 
     async def _claim_until_stopped(self) -> None:
         poll = FIRST_POLL
+        idle_poll = min(IDLE_POLL, self._settings.poll)
         crashes = 0
         while not self._stopping.is_set():
             self._wake.clear()
             wait = self._paused_until - time.monotonic()
             if wait <= 0:
                 try:
-                    claimed = await self.run_once()
+                    claimed = await self.run_once(idle=poll >= idle_poll)
                 except DatabaseUnavailable as error:
                     log.warning("database.unavailable", error=str(error), retry_in=poll)
                     claimed = 0

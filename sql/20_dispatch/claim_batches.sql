@@ -79,22 +79,26 @@ begin
         v_left := v_left - 1;
     end loop;
 
-    for v_batch in
-        select b.*
-        from batches as b
-        where b.state = 'publishing' and b.lease_until < v_now
-            and b.destination = any (v_usable)
-        order by b.lease_until
-        limit v_left
-        for update skip locked
-    loop
-        -- Nobody will say any more what became of the rest; it may have been sent.
-        perform stagebus.record_unreported_send(
-            v_batch.job_id, v_batch.batch_id, 'the lease ran out before the bridge reported');
-        v_job_ids := v_job_ids || v_batch.job_id;
-        v_batch_ids := v_batch_ids || v_batch.batch_id;
-        v_left := v_left - 1;
-    end loop;
+    -- While a transaction is open somewhere, each lease that there was leaves its entry in the index
+    -- to be walked over: so not each time.
+    if coalesce(p_after_seq, 0) = 0 then
+        for v_batch in
+            select b.*
+            from batches as b
+            where b.state = 'publishing' and b.lease_until < v_now
+                and b.destination = any (v_usable)
+            order by b.lease_until
+            limit v_left
+            for update skip locked
+        loop
+            -- Nobody will say any more what became of the rest; it may have been sent.
+            perform stagebus.record_unreported_send(
+                v_batch.job_id, v_batch.batch_id, 'the lease ran out before the bridge reported');
+            v_job_ids := v_job_ids || v_batch.job_id;
+            v_batch_ids := v_batch_ids || v_batch.batch_id;
+            v_left := v_left - 1;
+        end loop;
+    end if;
 
     foreach v_name in array v_usable loop
         exit when v_left = 0;
@@ -162,7 +166,8 @@ $$;
 comment on function stagebus.claim_batches(uuid, integer, interval, bigint) is
     'Leases up to p_limit batches to the bridge, with a new claim_epoch each: batches whose lease '
     'ran out (and the range they may have sent goes to the ledger as unknown), then waiting ones '
-    'with seq above p_after_seq. Passes over locked rows and paused or throttled destinations; of '
+    'with seq above p_after_seq; where that is above 0, no lost leases. Passes over locked rows and '
+    'paused or throttled destinations; of '
     'one that the broker had refused, one batch every 10 seconds to see whether it does still; '
     'a batch whose stage is being cancelled is cancelled instead, one that may have been sent too '
     'long ago for the broker to drop a repeat is held. Raises SB115.';
