@@ -79,8 +79,8 @@ begin
         v_left := v_left - 1;
     end loop;
 
-    -- While a transaction is open somewhere, each lease that there was leaves its entry in the index
-    -- to be walked over: so not each time.
+    -- While a transaction is open somewhere, each lease that there was leaves its entry in the
+    -- index to be walked over: so not each time.
     if coalesce(p_after_seq, 0) = 0 then
         for v_batch in
             select b.*
@@ -166,8 +166,8 @@ $$;
 comment on function stagebus.claim_batches(uuid, integer, interval, bigint) is
     'Leases up to p_limit batches to the bridge, with a new claim_epoch each: batches whose lease '
     'ran out (and the range they may have sent goes to the ledger as unknown), then waiting ones '
-    'with seq above p_after_seq; where that is above 0, no lost leases. Passes over locked rows and '
-    'paused or throttled destinations; of '
+    'with seq above p_after_seq; where that is above 0, no lost leases. Passes over locked rows '
+    'and paused or throttled destinations; of '
     'one that the broker had refused, one batch every 10 seconds to see whether it does still; '
     'a batch whose stage is being cancelled is cancelled instead, one that may have been sent too '
     'long ago for the broker to drop a repeat is held. Raises SB115.';

@@ -1,7 +1,7 @@
 -- Called before batches are made: bridges hear of them at commit. While others of the destination
--- wait already, somebody is at work on them, and a notification would only cost the commit. Only the
--- last thousand are looked at: those that were claimed stay in the index while a transaction is open
--- somewhere, and a notification too many harms nothing.
+-- wait already, somebody is at work on them, and a notification would only cost the commit. Only
+-- the last thousand are looked at: while a transaction is open somewhere, those that were claimed
+-- stay in the index, and a notification too many harms nothing.
 create or replace function stagebus.hint_bridges(p_destination text) returns void
 language plpgsql
 set search_path = stagebus_data, stagebus, pg_temp
