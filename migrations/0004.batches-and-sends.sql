@@ -69,9 +69,10 @@ create index if not exists batches_scattered
 create index if not exists batches_waiting
     on stagebus_data.batches (destination, seq) where state = 'pending_queue';
 
--- Whose lease may have run out.
+-- Whose lease may have run out. Not "where state = 'publishing'": whoever looks for a batch by its
+-- key and that state would be led through it, past all leases that there were.
 create index if not exists batches_leased
-    on stagebus_data.batches (lease_until) where state = 'publishing';
+    on stagebus_data.batches (lease_until) where lease_until is not null;
 
 -- Whose messages should have been started by now.
 create index if not exists batches_by_start_due

@@ -8,6 +8,7 @@ select
         select count(*)
         from stagebus_data.batches as b
         where b.destination = d.destination and b.state = 'publishing'
+            and b.lease_until is not null
     ) as publishing_batches,
     d.max_send_bytes, d.max_send_messages, d.duplicate_window, d.old_repeats
 from stagebus_data.destinations as d

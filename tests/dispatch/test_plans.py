@@ -79,6 +79,31 @@ def test_a_claim_does_not_look_at_leases_that_hold(backlog: Client) -> None:
     assert rows_read(backlog, "batches", claim) <= 2 * 5
 
 
+def test_a_batch_is_found_by_its_key_however_many_leases_there_were(client: Client) -> None:
+    client.set_task_type("tiny", batch_size=1)
+    holding = client.session()
+    with holding.transaction("repeatable read"):
+        assert holding.count("jobs") == 0
+        for _ in range(2):
+            client.create_stage_tasks(client.create_job(), 1, "tiny", 2000)
+            assert len(client.claim_batches(2000)) == 2000
+            client.execute(
+                "update stagebus_data.batches set state = 'queued', published_through = last_index,"
+                " queued_at = created_at, claimed_by = null, lease_until = null"
+            )
+        client.create_stage_tasks(client.create_job(), 1, "tiny", 1)
+        claim = client.claim()
+        client.execute("analyze stagebus_data.batches")
+        # As record_send, finish_batch and their like look for it.
+        plan = client.column(
+            "explain update stagebus_data.batches set send_count = 1 where job_id = %s"
+            " and batch_id = %s and state = 'publishing' and claim_epoch = 1",
+            claim.job_id,
+            claim.batch_id,
+        )
+    assert "batches_pkey" in plan[1]
+
+
 def test_a_creation_looks_for_one_waiting_batch(backlog: Client) -> None:
     def create() -> None:
         backlog.create_stage_tasks(backlog.create_job(), 1, "tiny", 3)

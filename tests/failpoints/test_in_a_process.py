@@ -19,6 +19,7 @@ from tests.failpoints.scene import (
     LEASE,
     LEFT,
     LONG_LEASE,
+    MAINTENANCE,
     POLL,
     RECOVERY,
     SENT_AT_ONCE,
@@ -61,6 +62,11 @@ def hits(log: Log) -> list[tuple[str, str]]:
         if record.getMessage() == "failpoint.hit"
         for fields in [record.__dict__["stagebus_fields"]]
     ]
+
+
+def lease_of(call: str) -> float:
+    """A lease is to run out only where the call that fails is that of its batch."""
+    return LONG_LEASE if call in MAINTENANCE else LEASE
 
 
 async def start_failing(
@@ -113,7 +119,7 @@ def test_an_exception_before_and_after_a_call_loses_nothing(
     client: Client, queue: JournalledQueue, settings: Make, log: Log, call: str
 ) -> None:
     scene = Scene(client, queue, call, failures=2)
-    given = scene.settings(settings)
+    given = scene.settings(settings, lease_of(call))
 
     async def scenario() -> None:
         failed = []
@@ -133,7 +139,7 @@ def test_a_stall_that_outlives_the_lease_loses_nothing(
 ) -> None:
     call, _, side = point.partition(".")
     scene = Scene(client, queue, call, failures=1)
-    given = scene.settings(settings)
+    given = scene.settings(settings, lease_of(call))
 
     async def scenario() -> None:
         stalled = await start_failing(scene, given, log, f"stall:{STALL:g}", side)

@@ -485,7 +485,7 @@ CREATE UNIQUE INDEX batches_by_range ON stagebus_data.batches USING btree (job_i
 
 CREATE INDEX batches_by_start_due ON stagebus_data.batches USING btree (start_due_at) WHERE (start_due_at IS NOT NULL);
 
-CREATE INDEX batches_leased ON stagebus_data.batches USING btree (lease_until) WHERE (state = 'publishing'::text);
+CREATE INDEX batches_leased ON stagebus_data.batches USING btree (lease_until) WHERE (lease_until IS NOT NULL);
 
 CREATE INDEX batches_scattered ON stagebus_data.batches USING btree (job_id, stage) WHERE (scattered AND (kind = 'tasks'::text));
 
