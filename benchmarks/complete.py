@@ -13,7 +13,8 @@ each; ratios are taken within such a round. The clients are those of pgbench, wi
 statements, on the same two cores: the lightest there are.
 
     python -m benchmarks.complete [--seconds 2] [--rounds 7]
-    python -m benchmarks.complete --offered 1000 --minutes 10     # held, at a rate: make bench-held
+
+For longer, and with publishing: benchmarks.held.
 """
 
 from __future__ import annotations
@@ -111,7 +112,6 @@ def complete(
     seconds: float,
     *,
     after: int = 0,
-    offered: float | None = None,
 ) -> float:
     """Completions per second of all clients together, of the work after the nth of each."""
     before = completed(connection)
@@ -120,8 +120,7 @@ def complete(
         file.flush()
         command = [str(server_binaries() / "pgbench"), "--no-vacuum", "--protocol=prepared"]
         command += [f"--client={CLIENTS}", "--jobs=2", f"--time={seconds:.0f}"]
-        command += [f"--define=nth={after}", f"--file={file.name}"]
-        command += [*([f"--rate={offered:.0f}"] if offered else []), url]
+        command += [f"--define=nth={after}", f"--file={file.name}", url]
         subprocess.run(command, check=True, capture_output=True)
     return (completed(connection) - before) / round(seconds)
 
@@ -170,40 +169,27 @@ def ratios(rounds: Sequence[dict[str, float]], above: str, below: str) -> dict[s
 @click.option("--tasks", default=64_000, show_default=True, help="For each turn.")
 @click.option("--seconds", default=2.0, show_default=True, help="How long each is measured.")
 @click.option("--rounds", default=7, show_default=True)
-@click.option("--offered", type=float, help="Completions per second, held; else as fast as can be.")
-@click.option("--minutes", default=10.0, show_default=True, help="How long they are offered.")
-def main(
-    tasks: int,
-    seconds: float,
-    rounds: int,
-    offered: float | None,
-    minutes: float,
-) -> None:
-    """Measure and print; write build/bench-complete.json or build/bench-held.json."""
+def main(tasks: int, seconds: float, rounds: int) -> None:
+    """Measure and print; write build/bench-complete.json."""
     with temporary_postgres(settings={"max_wal_size": "8GB"}) as server:
         url = server.url()
         migrate(url)
         with psycopg.connect(url, autocommit=True) as connection:
             connection.execute(SCAFFOLD)
-            if offered is None:
-                one_round(connection, url, tasks, 1)
-                name = "complete"
-                result = fast(connection, url, tasks, seconds, rounds)
-            else:
-                name = "held"
-                result = slow(connection, url, offered, minutes)
+            one_round(connection, url, tasks, 1)
+            result = all_rounds(connection, url, tasks, seconds, rounds)
     result |= {
         "postgresql": DEFAULT_VERSION,
         "python": platform.python_version(),
         "machine": f"{platform.machine()}, {platform.system()}",
     }
     Path("build").mkdir(exist_ok=True)
-    Path(f"build/bench-{name}.json").write_text(json.dumps(result, indent=2) + "\n")
+    Path("build/bench-complete.json").write_text(json.dumps(result, indent=2) + "\n")
     for key, value in result.items():
         click.echo(f"{key:32} {value}")
 
 
-def fast(
+def all_rounds(
     connection: Connection, url: str, tasks: int, seconds: float, rounds: int
 ) -> dict[str, object]:
     measured = [one_round(connection, url, tasks, seconds) for _ in range(rounds)]
@@ -215,20 +201,6 @@ def fast(
     result["complete_tasks_ratio_to_single"] = ratios(measured, "hundreds", "counted")
     result["held_ratio_to_free"] = ratios(measured, "held", "counted")
     return result | {"seconds": seconds, "rounds": rounds, "clients": CLIENTS}
-
-
-def slow(connection: Connection, url: str, offered: float, minutes: float) -> dict[str, object]:
-    seconds = minutes * 60
-    stage_in_work(connection, round(offered * seconds * 1.1), 1)
-    with held(url):
-        rate = complete(connection, url, SINGLE, seconds, offered=offered)
-    return {
-        "held_completions_per_s": round(rate, 1),
-        "held_part_of_offered": round(rate / offered, 4),
-        "offered_per_s": offered,
-        "minutes": minutes,
-        "clients": CLIENTS,
-    }
 
 
 if __name__ == "__main__":
