@@ -180,11 +180,15 @@ def _disturb(
 
     with ThreadPoolExecutor(AT_A_TIME, "fault") as pool:
         happening = []
-        for fault in faults:
-            time.sleep(max(0.0, began + fault.at - time.monotonic()))
-            happening.append(pool.submit(happen, fault))
-        time.sleep(max(0.0, began + seconds - time.monotonic()))
-        happened = [each.result() for each in happening]
+        try:
+            for fault in faults:
+                time.sleep(max(0.0, began + fault.at - time.monotonic()))
+                happening.append(pool.submit(happen, fault))
+            time.sleep(max(0.0, began + seconds - time.monotonic()))
+            happened = [each.result() for each in happening]
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
     world.endpoint.faults.clear()
     return happened
 
