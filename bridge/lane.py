@@ -44,8 +44,10 @@ class Result(Enum):
     """Given back without blame: the broker cannot be reached."""
     FAILED = "failed"
     """A send was refused, or its outcome is not known; the batch is tried again later."""
+    FENCED = "fenced"
+    """No longer ours: a write was refused, since it has another epoch by now. Hands off."""
     LOST = "lost"
-    """No longer ours, or the database is away: whoever reclaims it goes on with it."""
+    """The database is away: whoever reclaims it goes on with it."""
 
 
 class Lane:
@@ -89,7 +91,8 @@ class Lane:
             result = Result.LOST
         finally:
             self._database.let_go(claim)
-        log.info(
+        say = log.warning if result is Result.FENCED else log.info
+        say(
             f"batch.{result.value}",
             job_id=str(claim.job_id),
             batch_id=str(claim.batch_id),
@@ -119,18 +122,18 @@ class Lane:
                     return result
         if len(send) and (result := await self._settle(batch, send)) is not None:
             return result
-        return Result.QUEUED if await batch.finish() else Result.LOST
+        return Result.QUEUED if await batch.finish() else Result.FENCED
 
     async def _settle(self, batch: ClaimedBatch, send: Send) -> Result | None:
         """Sends and records; None when the next send may follow. Raises EntityUnavailable."""
         if self._stopping.is_set():
             return await _release(batch, Result.RELEASED)
         if not await batch.outlasts(self._settings.send_deadline):
-            return _fenced(batch.claim)
+            return Result.FENCED
         started = time.monotonic()
         outcome = await self._publisher.send(send)
         if not await batch.record(send, outcome, time.monotonic() - started):
-            return _fenced(batch.claim)
+            return Result.FENCED
         if outcome.verdict == "accepted":
             return None
         log.warning(
@@ -193,7 +196,7 @@ class Lane:
 
     async def _fail(self, batch: ClaimedBatch, error: str, attempts: int) -> Result:
         failed = await batch.fail(error, attempts)
-        return Result.FAILED if failed else Result.LOST
+        return Result.FAILED if failed else Result.FENCED
 
     async def _new_send(self, claim: Claim) -> Send:
         return await self._publisher.new_send(
@@ -220,11 +223,5 @@ async def _release(
         released = await batch.release(delay, reason, destination)
     except DatabaseUnavailable as error:
         log.warning("database.unavailable", batch_id=str(batch.claim.batch_id), error=str(error))
-        released = False
-    return result if released else Result.LOST
-
-
-def _fenced(claim: Claim) -> Result:
-    """The batch is not ours any more: hands off, whoever has it decides."""
-    log.warning("batch.fenced", batch_id=str(claim.batch_id), claim_epoch=claim.claim_epoch)
-    return Result.LOST
+        return Result.LOST
+    return result if released else Result.FENCED

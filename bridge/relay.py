@@ -6,6 +6,7 @@ import asyncio
 import os
 import socket
 import time
+from collections import Counter
 from uuid import UUID, uuid4
 
 from bridge import listener, maintenance
@@ -59,6 +60,7 @@ class Relay:
         self._paused_until = 0.0
         self._pause = FIRST_PAUSE
         self._refusal: UnsafeDatabase | None = None
+        self._results: Counter[Result] = Counter()
 
     def stop(self) -> None:
         """Begins to drain: no new claim, no new send; what is in flight is recorded.
@@ -106,7 +108,8 @@ class Relay:
             await asyncio.gather(*background, *self._at_work, return_exceptions=True)
             await asyncio.gather(*(lane.close() for lane in self._lanes))
             await self._database.close()
-        log.info("bridge.stopped", bridge_id=str(self.bridge_id))
+        batches = {result.value: self._results[result] for result in Result}
+        log.info("bridge.stopped", bridge_id=str(self.bridge_id), **batches)
 
     async def run_once(self, *, idle: bool = False) -> int:
         """Claims for the lanes that are free and sets them to work; returns how many batches."""
@@ -151,6 +154,7 @@ class Relay:
         finally:
             self._free.append(lane)
             self._wake.set()
+        self._results[result] += 1
         if result is Result.UNREACHABLE:
             self._paused_until = time.monotonic() + self._pause
             self._pause = min(LONGEST_PAUSE, self._pause * 2)

@@ -64,6 +64,8 @@ def test_a_bridge_whose_lease_was_taken_over_is_refused_at_its_next_record(
             return job_id
 
     job_id = asyncio.run(scenario())
+    (stopped,) = (each for each in caplog.records if each.message == "bridge.stopped")
+    assert stopped.stagebus_fields["fenced"] == 1
     (unknown,) = client.rows("select * from stagebus.sends where outcome = 'unknown'")
     assert (unknown.claim_epoch, unknown.first_index, unknown.last_index) == (1, 1, 40)
     # The send that was under way had arrived, and the repeat of it had the same ids.
@@ -91,7 +93,7 @@ def test_a_bridge_sends_nothing_of_a_batch_that_it_has_lost(
             expire_leases(client)
             (taken,) = client.claim_batches(1)
             gate.open()
-            await becomes(lambda: "batch.lost" in events(caplog))
+            await becomes(lambda: "batch.fenced" in events(caplog))
             assert queue.counts["received"] == 0
             assert client.release_batch(taken)
             await becomes(lambda: all_queued(client))
