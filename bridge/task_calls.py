@@ -18,7 +18,7 @@ from psycopg import AsyncConnection
 from psycopg.rows import TupleRow
 from psycopg.types.json import set_json_loads
 
-from bridge.connection import AWAY, connect
+from bridge.connection import AWAY, answering, connect
 from bridge.errors import DatabaseUnavailable, ResultRefused
 from bridge.exact_json import Json, dumps, loads
 from bridge.logs import EventLog
@@ -195,8 +195,9 @@ class TaskCalls:
                 if self._connection is None or self._connection.closed:
                     self._connection = await connect(self._database_url, "worker")
                     set_json_loads(loads, self._connection)
-                cursor = await self._connection.execute(query, arguments)
-                return await cursor.fetchall()
+                async with answering(self._connection):
+                    cursor = await self._connection.execute(query, arguments)
+                    return await cursor.fetchall()
             except (DatabaseUnavailable, *AWAY) as error:
                 await self.close()
                 reason = " ".join(str(error).split())

@@ -11,8 +11,10 @@ from uuid import uuid4
 import pytest
 
 from bridge import batch, connection, lease
+from bridge.contracts.tasks import TaskQueueMessage
 from bridge.database import Database
 from bridge.errors import CallTimedOut, DatabaseUnavailable
+from bridge.task_calls import Asked, TaskCalls
 from bridge.witness import Witness
 from tests.bridge.conftest import (
     LOSES_CONNECTIONS,
@@ -23,7 +25,7 @@ from tests.bridge.conftest import (
     through_gate,
 )
 from tests.bridge.gate import Gate
-from tests.client import Client
+from tests.client import Client, PublishedStage
 from tests.eventually import becomes
 from tests.faults_database.conftest import Bus, assert_delivered
 
@@ -212,3 +214,42 @@ def test_a_bridge_can_be_stopped_while_its_database_has_vanished(
 
     # A call's deadline, the lanes' patience, and a connection on its way.
     assert asyncio.run(scenario()) < 8
+
+
+def test_a_workers_calls_have_a_deadline_and_are_made_again(
+    client: Client, database_url: str, database_gate: Gate, monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:  # fmt: skip
+    monkeypatch.setattr(connection, "CALL_DEADLINE", 0.3)
+    monkeypatch.setattr(connection, "CANCEL_PATIENCE", 0.1)
+    published = client.published_stage(tasks=1)
+    token = uuid4()
+
+    async def scenario() -> None:
+        calls = TaskCalls(through_gate(database_url, database_gate), asyncio.Event())
+        assert await calls.heartbeat_tasks([], token) == set()
+        vanish(database_gate)
+        starting = asyncio.create_task(calls.start_tasks([asked(published)], token, "worker"))
+        await becomes(lambda: "no answer within 0.3 seconds" in reasons(caplog))
+        assert not starting.done()
+        database_gate.cut()
+        database_gate.open()
+        (answer,) = await starting
+        assert answer.verdict == "run"
+        await calls.close()
+
+    asyncio.run(scenario())
+
+
+def asked(published: PublishedStage) -> Asked:
+    (message,) = published.messages
+    task = TaskQueueMessage.model_validate_json(message.body)
+    return Asked(task.task_id, task.attempt, task.nonce, task.task_type)
+
+
+def reasons(caplog: pytest.LogCaptureFixture) -> set[str]:
+    return {
+        str(record.stagebus_fields["error"])
+        for record in caplog.records
+        if record.getMessage() == "database.unavailable"
+    }
