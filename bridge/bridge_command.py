@@ -87,10 +87,11 @@ def list_failpoints() -> None:
     A bridge is told by STAGEBUS_FAILPOINTS='POINT=ACTION[@N]; ...': at the Nth passing of the
     point, the first if N is not given, or at @every.
     """
+    width = max(map(len, failpoints.POINTS))
     for title, lines in (("points", failpoints.POINTS), ("actions", failpoints.ACTIONS)):
         click.echo(f"{title}:")
         for name, text in lines.items():
-            click.echo(f"  {name:22}  {text}")
+            click.echo(f"  {name:{width}}  {text}")
 
 
 async def _run_bridge(settings: Settings) -> None:
