@@ -19,6 +19,7 @@ from tests.faults.kinds import (
     AT_A_BEGINNING,
     ENTITY,
     LEASE,
+    OF_CLOCKS,
     OF_THE_ENDPOINT,
     TASK_TIMEOUT,
     EndpointFault,
@@ -74,6 +75,9 @@ def _turn(world: World, kind: str) -> AbstractContextManager[object]:
     """
     if kind.startswith(("postgres", "backend")):
         return world.postgres_busy
+    if kind in OF_CLOCKS:
+        # A clock that is set right again by one fault is not seen shifted by another.
+        return world.clocks_busy
     if kind in OF_THE_ENDPOINT and not for_everybody(OF_THE_ENDPOINT[kind]):
         return world.disturbing if kind.startswith("send") else nullcontext()
     return world.broker_busy if kind in (*OF_THE_ENDPOINT, "connections-cut") else nullcontext()

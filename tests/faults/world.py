@@ -45,6 +45,8 @@ class World:
     """Held by the fault that befalls PostgreSQL."""
     broker_busy: threading.Lock = field(default_factory=threading.Lock)
     """Held by a fault that keeps everybody from the broker."""
+    clocks_busy: threading.Lock = field(default_factory=threading.Lock)
+    """Held by a fault that shifts a clock."""
     disturbing: threading.Semaphore = field(default_factory=lambda: threading.Semaphore(3))
     """Taken by each fault that waits for a send."""
 
