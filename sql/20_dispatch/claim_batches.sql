@@ -38,11 +38,12 @@ declare
 begin
     perform stagebus.require_read_committed('claim_batches');
 
+    -- By chance, so that one with much to do does not keep the others waiting.
     v_usable := array(
         select d.destination
         from destinations as d
         where d.paused_at is null and coalesce(d.throttled_until <= v_now, true)
-        order by d.destination);
+        order by random());
     -- One batch to see whether the broker takes a destination again that it had refused.
     for v_destination in
         select d.destination
