@@ -123,9 +123,12 @@ class Publisher:
     def hurry(self, seconds: float) -> None:
         """No answer is waited for longer than that any more, that under way included."""
         self._patience = min(self._patience, seconds)
-        if self._waiting is not None and (ends_at := self._waiting.when()) is not None:
-            now = asyncio.get_running_loop().time()
-            self._waiting.reschedule(min(ends_at, now + self._patience))
+        waiting = self._waiting
+        # One whose time has passed, and that is not over yet, cannot be told any more.
+        if waiting is None or waiting.expired() or (ends_at := waiting.when()) is None:
+            return
+        now = asyncio.get_running_loop().time()
+        waiting.reschedule(min(ends_at, now + self._patience))
 
     async def cut(self, *, answered: bool) -> None:
         """For failpoints: the link in use is dead; an answer that has come is not lost."""

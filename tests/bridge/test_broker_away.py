@@ -10,6 +10,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 
+from bridge.errors import BrokerUnavailable
 from bridge.local.endpoint.process import run_endpoint
 from bridge.publisher import Publisher
 from bridge.settings import Settings
@@ -233,3 +234,29 @@ def test_a_link_that_was_idle_for_too_long_is_not_used_again(settings: Make, que
 
     assert asyncio.run(opened(60.0)) == 1
     assert asyncio.run(opened(0.0)) == 2
+
+
+def test_a_bridge_may_be_told_to_stop_while_a_wait_ends_whose_time_has_passed(
+    settings: Make, queue: Queue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def scenario() -> None:
+        publisher = Publisher(settings(send_deadline=0.05))
+        given_up = asyncio.Event()
+
+        async def ends_slowly(_: object) -> None:
+            try:
+                await asyncio.sleep(60)
+            finally:
+                given_up.set()
+                await asyncio.sleep(0.05)
+
+        monkeypatch.setattr(publisher._links, "get", ends_slowly)
+        opening = asyncio.create_task(
+            publisher.new_send("queue", queue.name, max_bytes=10_000, max_messages=10, subject="")
+        )
+        await given_up.wait()
+        publisher.hurry(5.0)
+        with pytest.raises(BrokerUnavailable, match=r"no answer within 0\.05 seconds"):
+            await opening
+
+    asyncio.run(scenario())
