@@ -69,12 +69,17 @@ begin
             for update skip locked;
         end if;
         continue when not found;
+        -- Not waited for: an operator may have it locked, and all others would wait as well.
+        perform
+        from destinations as d
+        where d.destination = v_destination.destination and d.probe_at <= v_now
+        for no key update skip locked;
+        -- Another bridge is trying already.
+        continue when not found;
         -- Soon after it was paused, later less often.
         update destinations as d set probe_at = v_now + least(
             interval '10 seconds', greatest(interval '1 second', (v_now - d.paused_at) / 2))
-        where d.destination = v_destination.destination and d.probe_at <= v_now;
-        -- Another bridge is trying already.
-        continue when not found;
+        where d.destination = v_destination.destination;
         perform stagebus.record_unreported_send(
             v_batch.job_id, v_batch.batch_id, 'the lease ran out before the bridge reported');
         v_job_ids := v_job_ids || v_batch.job_id;
