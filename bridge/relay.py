@@ -54,6 +54,8 @@ class Relay:
         self._free = list(self._lanes)
         self._at_work: set[asyncio.Task[None]] = set()
         self._hint = 0
+        #: Of each entity claimed for since all that waited had been claimed.
+        self._last_of: dict[tuple[str, str], int] = {}
         self._recent = 0
         self._hint_at_full_look = 0
         self._full_look_at = 0.0
@@ -130,16 +132,33 @@ class Relay:
         if not self._free:
             return 0
         claimed_at = time.monotonic()
-        claims = await self._database.claim_batches(
-            len(self._free), self._settings.lease, after_seq
-        )
+        limit = len(self._free)
+        claims = await self._database.claim_batches(limit, self._settings.lease, after_seq)
+        self._move_hint(claims, after_seq, more=len(claims) == limit)
         for claim in claims:
-            self._hint = max(self._hint, claim.seq)
             lane = self._free.pop()
             task = asyncio.create_task(self._work(lane, claim, claimed_at))
             self._at_work.add(task)
             task.add_done_callback(self._at_work.discard)
         return len(claims)
+
+    def _move_hint(self, claims: list[Claim], after_seq: int, *, more: bool) -> None:
+        """Where the next claim begins; `more`: others may wait for which no lane was free.
+
+        Then it begins after the last batch of the entity that has come least far, and that may be
+        further back: destinations come in no order, and what was paused or is published again is
+        older than what was claimed meanwhile.
+        """
+        if after_seq == 0:
+            self._last_of.clear()
+        for claim in claims:
+            entity = claim.entity_kind, claim.entity
+            self._last_of[entity] = max(claim.seq, self._last_of.get(entity, 0))
+        if more:
+            self._hint = min(self._last_of.values())
+        else:
+            self._hint = max(self._hint, *self._last_of.values(), 0)
+            self._last_of.clear()
 
     async def _work(self, lane: Lane, claim: Claim, claimed_at: float) -> None:
         try:
