@@ -118,19 +118,21 @@ class Relay:
         if not self._free:
             return 0
         if idle or time.monotonic() >= self._full_look_at:
-            claimed = await self._claim(0)
-            self._full_look_at = time.monotonic() + FULL_LOOK
-            self._recent, self._hint_at_full_look = self._hint_at_full_look, self._hint
-            return claimed
-        claimed = await self._claim(self._hint)
+            claims = await self._claim(0)
+            # If all were claimed before, more leases may be lost: the next look is for them, too.
+            if not claims or any(claim.claim_epoch == 1 for claim in claims):
+                self._full_look_at = time.monotonic() + FULL_LOOK
+                self._recent, self._hint_at_full_look = self._hint_at_full_look, self._hint
+            return len(claims)
+        claims = await self._claim(self._hint)
         if self._free and self._recent < self._hint:
             # Batches whose transaction took longer than that of a later one were passed over.
-            claimed += await self._claim(self._recent)
-        return claimed
+            claims += await self._claim(self._recent)
+        return len(claims)
 
-    async def _claim(self, after_seq: int) -> int:
+    async def _claim(self, after_seq: int) -> list[Claim]:
         if not self._free:
-            return 0
+            return []
         claimed_at = time.monotonic()
         limit = len(self._free)
         claims = await self._database.claim_batches(limit, self._settings.lease, after_seq)
@@ -140,7 +142,7 @@ class Relay:
             task = asyncio.create_task(self._work(lane, claim, claimed_at))
             self._at_work.add(task)
             task.add_done_callback(self._at_work.discard)
-        return len(claims)
+        return claims
 
     def _move_hint(self, claims: list[Claim], after_seq: int, *, more: bool) -> None:
         """Where the next claim begins; `more`: others may wait for which no lane was free.

@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable
+from datetime import timedelta
 from uuid import uuid4
 
 from bridge import listener
 from bridge.batch import Claim
 from bridge.relay import Relay
 from bridge.settings import Settings
-from tests.bridge.conftest import Queue, all_queued, create_stage, running
+from tests.bridge.conftest import Queue, all_queued, create_stage, running, states
 from tests.client import Client
 from tests.eventually import becomes
 
@@ -132,6 +133,24 @@ def test_what_waited_while_others_were_published_goes_out_without_pauses(
 
     asyncio.run(scenario())
     assert queue.stored == 61
+
+
+def test_a_busy_bridge_takes_over_what_a_lost_one_had_without_pauses(
+    client: Client, queue: Queue, settings: Make
+) -> None:
+    lost = create_stage(client, 8, batch_size=1, task_type="lost")
+    assert len(client.claim_batches(8, lease=timedelta(seconds=0.1))) == 8
+    create_stage(client, 3000, batch_size=1)
+
+    async def scenario() -> None:
+        async with running(settings(connections=1)):
+            # One every two seconds would take 14 s.
+            await becomes(
+                lambda: {batch.state for batch in client.batches(lost)} == {"queued"}, within=7
+            )
+
+    asyncio.run(scenario())
+    assert states(client)["pending_queue"] > 0
 
 
 def test_no_destination_gets_ahead_of_what_waits_for_another(settings: Make) -> None:
