@@ -76,7 +76,9 @@ def finish_batch(model: Model, batch: Batch, epoch: int) -> bool:
 
 def fail_batch(model: Model, batch: Batch, epoch: int, max_attempts: int) -> str | None:
     if not is_held_by(batch, epoch):
-        return None
+        # Told again.
+        ended = batch.epoch == epoch and batch.state in ("pending_queue", "failed")
+        return batch.state if ended else None
     batch.ready_at = model.now + timedelta(seconds=min(60, 2 ** min(batch.attempts, 6)))
     batch.attempts += 1
     batch.move("failed" if batch.attempts >= max_attempts else "pending_queue")
@@ -85,7 +87,8 @@ def fail_batch(model: Model, batch: Batch, epoch: int, max_attempts: int) -> str
 
 def release_batch(model: Model, batch: Batch, epoch: int, delay: timedelta) -> bool:
     if not is_held_by(batch, epoch):
-        return False
+        # Told again.
+        return batch.epoch == epoch and batch.state == "pending_queue"
     batch.move("pending_queue")
     batch.ready_at = model.now + delay
     return True
