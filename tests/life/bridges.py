@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from datetime import timedelta
+from uuid import UUID
 
 from tests.life.model import WAITING_BATCH, Batch, Model, Order, Outcome, Stage, Task
 from tests.life.producers import add_batch
@@ -10,18 +12,27 @@ from tests.life.producers import add_batch
 GRACE = timedelta(seconds=30)
 
 
-def claim(model: Model, limit: int, lease: timedelta) -> list[Batch]:
-    """The batches that are leased, in the order in which they were made."""
+def claim(
+    model: Model, limit: int, lease: timedelta, taken: Collection[UUID] | None = None
+) -> list[Batch]:
+    """The batches that are leased, in the order in which they were made.
+
+    `taken`: those that the database has chosen, where the limit leaves some: it goes through the
+    destinations, one for tasks and one for jobs, in an order by chance.
+    """
     expired = sorted(
         (b for b in model.batches if b.lease_until is not None and b.lease_until < model.now),
         key=lambda b: b.lease_until or model.now,
     )
-    waiting = sorted(
-        (b for b in model.batches if b.state == "pending_queue" and b.ready_at <= model.now),
-        key=lambda b: (b.kind == "tasks", b.seq),
-    )
+    waiting = [b for b in model.batches if b.state == "pending_queue" and b.ready_at <= model.now]
+    choices = [
+        (expired + sorted(waiting, key=lambda b: (b.kind == last, b.seq)))[:limit]
+        for last in ("tasks", "job")
+    ]
+    possible = [each for each in choices if taken in (None, {b.batch_id for b in each})]
+    assert possible, f"{taken} is none of {choices}"
     leased = []
-    for batch in (expired + waiting)[:limit]:
+    for batch in possible[0]:
         record_unreported(batch)
         batch.epoch += 1
         if model.stage_of(batch).ending and batch.kind == "tasks":
