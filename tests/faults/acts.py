@@ -89,7 +89,8 @@ def for_everybody(fields: EndpointFault) -> bool:
 
 
 def _scripted(world: World, fault: Scheduled, fields: EndpointFault) -> str:
-    name = f"{fault.kind}-{fault.number}"
+    # Another name for another try, should the endpoint not have answered the first.
+    name = f"{fault.kind}-{fault.number}-{time.monotonic_ns()}"
     entity = {} if fields["on"] in ("token", "connect") else {"entity": ENTITY}
     # What lasts for a while must still be there when somebody comes by.
     lasts = float(fields.get("for_seconds", 0))
