@@ -71,19 +71,24 @@ class Session:
     async def _ask(self, connection: AsyncConnection[TupleRow]) -> None:
         """What is this server, and has it all that we were told is committed?"""
         writes = self._witness.writes()
-        cursor = await connection.execute(
-            "select server, fsync, lost"  # noqa: S608
-            f" from {DURABLY}, stagebus.check_writes(%s, %s, %s, %s, %s, %s, %s)",
-            (
-                self._witness.bridge_id,
-                [write.claim.job_id for write in writes],
-                [write.claim.batch_id for write in writes],
-                [write.claim.claim_epoch for write in writes],
-                [write.published_through for write in writes],
-                [write.sends for write in writes],
-                [write.settled for write in writes],
-            ),
-        )
+        try:
+            cursor = await connection.execute(
+                "select server, fsync, lost"  # noqa: S608
+                f" from {DURABLY}, stagebus.check_writes(%s, %s, %s, %s, %s, %s, %s)",
+                (
+                    self._witness.bridge_id,
+                    [write.claim.job_id for write in writes],
+                    [write.claim.batch_id for write in writes],
+                    [write.claim.claim_epoch for write in writes],
+                    [write.published_through for write in writes],
+                    [write.sends for write in writes],
+                    [write.settled for write in writes],
+                ),
+            )
+        except psycopg.errors.UndefinedFunction as error:
+            raise DatabaseUnavailable(
+                "the database has an older stagebus than this bridge: stagebus migrate"
+            ) from error
         ((server, fsync, lost),) = await cursor.fetchall()
         if lost is not None:
             log.error("database.lost_transactions", reason=lost)

@@ -17,6 +17,7 @@ from tests.bridge.conftest import (
     BRIDGE_LOGIN,
     LOSES_CONNECTIONS,
     OwnServer,
+    Queue,
     all_queued,
     as_login,
     assert_ledger_is_whole,
@@ -68,6 +69,24 @@ def test_a_bridge_waits_for_a_server_that_is_not_up_and_a_database_that_is_not_m
 
     asyncio.run(scenario())
     assert "bridge.stopped" in events(caplog)
+
+
+def test_a_bridge_waits_for_a_database_that_still_has_the_version_before(
+    client: Client, queue: Queue, settings: Make, caplog: pytest.LogCaptureFixture
+) -> None:
+    create_stage(client, 10)
+    client.execute("alter function stagebus.check_writes rename to not_made_yet")
+
+    async def scenario() -> None:
+        async with running(settings()):
+            await becomes(
+                lambda: "stagebus migrate" in str([each.__dict__ for each in caplog.records])
+            )
+            client.execute("alter function stagebus.not_made_yet rename to check_writes")
+            await becomes(lambda: all_queued(client))
+
+    asyncio.run(scenario())
+    assert queue.stored == 10
 
 
 def test_a_bridge_that_waits_for_a_database_can_be_stopped(
