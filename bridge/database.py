@@ -11,13 +11,23 @@ import psycopg
 from psycopg.rows import class_row
 
 from bridge.batch import Claim, Message, SendRecord
+from bridge.connection import CALL_DEADLINE
 from bridge.errors import DatabaseUnavailable, IncompatibleDatabase
 from bridge.failpoints import failpoint
-from bridge.orders import Maintained, OrderReport
+from bridge.orders import Advance, DueJob, Maintained, OrderReport
 from bridge.session import DURABLY_THERE, Session
 
 #: The versions of stagebus.api_version() that this bridge can work with.
 API_VERSIONS = range(1, 2)
+
+#: What undoes whatever the code of others did to a session, within its transaction.
+CLEANINGS = (
+    "reset all",
+    "close all",
+    "discard temp",
+    "select pg_advisory_unlock_all()",
+    "set local synchronous_commit = on",
+)
 
 T = TypeVar("T")
 
@@ -168,7 +178,7 @@ class Database(Session):
         """One round of house-keeping, within `limit` tasks for each duty."""
         _, (done,) = await self._rows(
             Maintained,
-            "lost_attempts, retried_tasks, republished_batches, overdue_stages",
+            "lost_attempts, retried_tasks, republished_batches, overdue_stages, due_jobs",
             "stagebus.maintain(%s)",
             (limit,),
         )
@@ -199,6 +209,47 @@ class Database(Session):
                 f"select stagebus.fail_order_step(%s, %s) from {DURABLY_THERE}",  # noqa: S608
                 (order_id, error, self._witness.server),
             )
+
+    async def due_jobs(self, limit: int, except_types: Sequence[str]) -> list[DueJob]:
+        """The jobs that wait to be advanced, longest first, but those of the types."""
+        async with self._connected() as connection:
+            cursor = connection.cursor(row_factory=class_row(DueJob))
+            await cursor.execute(
+                "select job_id, job_type, timeout from stagebus.due_jobs(%s, %s)",
+                (limit, list(except_types)),
+            )
+            return await cursor.fetchall()
+
+    @failpoint
+    async def advance_job(self, due: DueJob) -> Advance:
+        """Makes the job's next stages, in a transaction that lasts no longer than its plan allows.
+
+        The plan's functions are the code of others: what they may have left in the session (a
+        setting, a temporary table, a cursor, an advisory lock) goes before the commit, since behind
+        a pooler of transactions the session is somebody else's after it.
+        """
+        patience = due.timeout.total_seconds()
+        async with (
+            self._connected(within=patience + CALL_DEADLINE) as connection,
+            connection.pipeline(),
+            connection.transaction(),
+        ):
+            await connection.execute(
+                "select set_config('statement_timeout', %s, true),"  # noqa: S608
+                # A function that goes on after it was told to stop ends with this process.
+                " set_config('client_connection_check_interval', '5s', true)"
+                f" from {DURABLY_THERE}",
+                (f"{round(patience * 1000)}ms", self._witness.server),
+            )
+            cursor = connection.cursor(row_factory=class_row(Advance))
+            await cursor.execute(
+                "select status, job_status, stages, tasks from stagebus.advance_job(%s)",
+                (due.job_id,),
+            )
+            for cleaning in CLEANINGS:
+                await connection.execute(cleaning)
+        (advance,) = await cursor.fetchall()
+        return advance
 
     async def _settled(self, claim: Claim, call: str, arguments: Sequence[object] = ()) -> bool:
         settled = await self._flag(claim, call, arguments)

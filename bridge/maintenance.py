@@ -45,14 +45,17 @@ class Pace:
         self.share = min(1.0, self.share * 1.1)
 
 
-async def run(database: Database) -> None:
-    """Rounds without end; a database that is away is asked again. Raises UnsafeDatabase."""
+async def run(database: Database, jobs_due: asyncio.Event) -> None:
+    """Rounds without end; a database that is away is asked again. Raises UnsafeDatabase.
+
+    Sets `jobs_due` when there are jobs to advance.
+    """
     pace = Pace()
     try:
         while True:
             more = False
             try:
-                more = await run_once(database, pace)
+                more = await run_once(database, pace, jobs_due)
             except CallTimedOut as error:
                 pace.slow_down()
                 log.warning("database.unavailable", error=str(error), share=pace.share)
@@ -68,11 +71,13 @@ async def run(database: Database) -> None:
         await database.close()
 
 
-async def run_once(database: Database, pace: Pace) -> bool:
+async def run_once(database: Database, pace: Pace, jobs_due: asyncio.Event) -> bool:
     """One round, and one step of each order; True when there is more to do at once."""
     limit = pace.of(LIMIT)
     done = await database.maintain(limit)
     counts = asdict(done)
+    if counts.pop("due_jobs"):
+        jobs_due.set()
     if any(counts.values()):
         log.info("maintenance.done", **counts)
     more = max(done.lost_attempts, done.retried_tasks) >= limit or done.republished_batches > 0

@@ -1,8 +1,10 @@
-"""What the bridge's house-keeping hears from the database: duties done, and orders in progress."""
+"""What the bridge's house-keeping hears from the database: duties, orders, and jobs to advance."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import timedelta
+from uuid import UUID
 
 
 @dataclass(frozen=True, slots=True)
@@ -13,6 +15,8 @@ class Maintained:
     retried_tasks: int
     republished_batches: int
     overdue_stages: int
+    due_jobs: int
+    """Jobs that wait to be advanced: what there is, not what was done."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,3 +29,25 @@ class OrderReport:
     """working, done, stopped; busy: another session is at it."""
     tasks: int
     tasks_done: int
+
+
+@dataclass(frozen=True, slots=True)
+class DueJob:
+    """A row of due_jobs: a job that advance_job is due for."""
+
+    job_id: UUID
+    job_type: str
+    timeout: timedelta
+    """How long that may take."""
+
+
+@dataclass(frozen=True, slots=True)
+class Advance:
+    """A row of advance_job: what became of it."""
+
+    status: str
+    """advanced, nothing to make, busy (another session is at it), changed (due again), failed."""
+    job_status: str
+    stages: int | None
+    """Made just now."""
+    tasks: int

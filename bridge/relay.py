@@ -7,9 +7,11 @@ import os
 import socket
 import time
 from collections import Counter
+from collections.abc import Coroutine
 from uuid import UUID, uuid4
 
 from bridge import listener, maintenance
+from bridge.advancing import LANES, Advancing
 from bridge.batch import Claim
 from bridge.database import Database
 from bridge.errors import DatabaseUnavailable, UnsafeDatabase
@@ -47,6 +49,7 @@ class Relay:
         self._database = self._new_database("relay")
         self._stopping = asyncio.Event()
         self._wake = asyncio.Event()
+        self._jobs_due = asyncio.Event()
         self._lanes = [
             Lane(settings, self._new_database("lane"), self._stopping)
             for _ in range(settings.connections)
@@ -93,8 +96,14 @@ class Relay:
                     connections=self._settings.connections,
                 )
                 background = [
-                    asyncio.create_task(listener.run(self._settings.database_url, self._wake)),
-                    asyncio.create_task(self._maintain()),
+                    asyncio.create_task(
+                        listener.run(
+                            self._settings.database_url,
+                            {listener.READY: self._wake, listener.JOBS: self._jobs_due},
+                        )
+                    ),
+                    asyncio.create_task(self._keep(self._maintain())),
+                    asyncio.create_task(self._keep(self._advance())),
                 ]
                 try:
                     await self._claim_until_stopped()
@@ -182,9 +191,16 @@ class Relay:
         else:
             self._pause = FIRST_PAUSE
 
-    async def _maintain(self) -> None:
+    def _maintain(self) -> Coroutine[None, None, None]:
+        return maintenance.run(self._new_database("maintenance"), self._jobs_due)
+
+    def _advance(self) -> Coroutine[None, None, None]:
+        databases = [self._new_database("advancing") for _ in range(LANES)]
+        return Advancing(databases, self._jobs_due).run()
+
+    async def _keep(self, duty: Coroutine[None, None, None]) -> None:
         try:
-            await maintenance.run(self._new_database("maintenance"))
+            await duty
         except UnsafeDatabase as error:
             self._refusal = error
             self._wake.set()

@@ -17,8 +17,12 @@ from bridge.errors import MigrationError
 
 OWNER = "stagebus_owner"
 
+#: The role without rights that calls the functions of plans.
+NOBODY = "stagebus_nobody"
+
 #: Newest first: what a role may own goes before it.
 ROLES = (
+    NOBODY,
     "stagebus_monitor",
     "stagebus_operator",
     "stagebus_worker",

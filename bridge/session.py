@@ -104,10 +104,13 @@ class Session:
             )
 
     @asynccontextmanager
-    async def _connected(self, *, asked: bool = True) -> AsyncIterator[AsyncConnection[TupleRow]]:
+    async def _connected(
+        self, *, asked: bool = True, within: float | None = None
+    ) -> AsyncIterator[AsyncConnection[TupleRow]]:
         """The connection, for one call; it is dropped when the call finds it lost.
 
-        `asked`: the server has been asked for what it remembers.
+        `asked`: the server has been asked for what it remembers. `within`: seconds that the call
+        may take, if not CALL_DEADLINE.
         """
         async with self._connecting:
             if self._connection is None or self._connection.closed:
@@ -118,13 +121,15 @@ class Session:
                 async with self._dropped_if_lost(connection):
                     await self._ask(connection)
                 self._asked = True
-        async with self._dropped_if_lost(connection):
+        async with self._dropped_if_lost(connection, within):
             yield connection
 
     @asynccontextmanager
-    async def _dropped_if_lost(self, connection: AsyncConnection[TupleRow]) -> AsyncIterator[None]:
+    async def _dropped_if_lost(
+        self, connection: AsyncConnection[TupleRow], within: float | None = None
+    ) -> AsyncIterator[None]:
         try:
-            async with answering(connection):
+            async with answering(connection, within):
                 try:
                     yield
                 except psycopg.errors.InvalidParameterValue as error:

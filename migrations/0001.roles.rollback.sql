@@ -8,7 +8,7 @@ declare
     v_role text;
 begin
     foreach v_role in array array[
-        'stagebus_monitor', 'stagebus_operator', 'stagebus_worker',
+        'stagebus_nobody', 'stagebus_monitor', 'stagebus_operator', 'stagebus_worker',
         'stagebus_bridge', 'stagebus_producer', 'stagebus_owner'
     ] loop
         begin

@@ -1,4 +1,5 @@
--- The roles, one for each audience, and the schema of the tables.
+-- The roles, one for each audience, and the schema of the tables. stagebus_nobody has no rights: it
+-- owns the one function that calls what the plans of others name.
 -- Roles belong to the cluster: another database of it may have made them already.
 do $$
 declare
@@ -6,7 +7,7 @@ declare
 begin
     foreach v_role in array array[
         'stagebus_owner', 'stagebus_producer', 'stagebus_bridge',
-        'stagebus_worker', 'stagebus_operator', 'stagebus_monitor'
+        'stagebus_worker', 'stagebus_operator', 'stagebus_monitor', 'stagebus_nobody'
     ] loop
         if not exists (select from pg_roles where rolname = v_role) then
             begin
@@ -16,6 +17,9 @@ begin
             end;
         end if;
     end loop;
+    if not pg_has_role('stagebus_owner', 'stagebus_nobody', 'member') then
+        grant stagebus_nobody to stagebus_owner;
+    end if;
     -- Acting as the owner needs membership; a superuser has it already.
     if not (select r.rolsuper from pg_roles r where r.rolname = current_user) then
         begin

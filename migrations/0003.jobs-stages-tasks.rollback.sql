@@ -1,5 +1,7 @@
 drop schema if exists stagebus cascade;
 
+drop table if exists stagebus_data.job_advances;
+
 drop table if exists stagebus_data.due_advances;
 
 drop table if exists stagebus_data.counter_groups;
@@ -15,3 +17,7 @@ drop table if exists stagebus_data.stages;
 drop table if exists stagebus_data.job_dedupe_keys;
 
 drop table if exists stagebus_data.jobs;
+
+drop table if exists stagebus_data.plan_stages;
+
+drop table if exists stagebus_data.plans;

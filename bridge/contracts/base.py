@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from bridge.exact_json import Json, loads
 
 EndStatus = Literal["completed", "completed_with_errors", "failed", "cancelled"]
-StageStatus = Literal["filling", "provisional", "blocked", "open", EndStatus]
+StageStatus = Literal["filling", "provisional", "open", EndStatus]
 
 TypeName = Annotated[str, Field(min_length=1, max_length=100)]
 Stage = Annotated[int, Field(strict=True, ge=1, le=32_767)]

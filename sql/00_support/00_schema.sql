@@ -45,3 +45,21 @@ $$;
 revoke all on type stagebus.order_report from public;
 comment on type stagebus.order_report is
     'What an order does, or, as a dry run, would do: how many tasks, and how many so far.';
+
+do $$
+begin
+    create type stagebus.advance_report as (
+        job_id uuid,
+        status text,
+        job_status text,
+        stages integer,
+        tasks bigint,
+        note text
+    );
+exception when duplicate_object then
+    null;
+end;
+$$;
+revoke all on type stagebus.advance_report from public;
+comment on type stagebus.advance_report is
+    'What became of advancing a job: how many stages were made, with how many tasks.';

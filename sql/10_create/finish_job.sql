@@ -5,11 +5,15 @@ security definer
 set search_path = stagebus_data, stagebus, pg_temp
 as $$
 declare
-    v_state text;
-    v_open  integer;
+    v_state   text;
+    v_planned boolean;
+    v_open    integer;
 begin
     perform stagebus.require_read_committed('finish_job');
-    select j.state into v_state from jobs as j where j.job_id = p_job_id for no key update;
+    select j.state, j.plan_version is not null into v_state, v_planned
+    from jobs as j
+    where j.job_id = p_job_id
+    for no key update;
     if not found then
         perform stagebus.raise_error(
             'SB101', format('job %s does not exist', coalesce(p_job_id::text, 'null')),
@@ -17,6 +21,12 @@ begin
     end if;
     if v_state not in ('created', 'running') then
         return v_state;
+    end if;
+    if v_planned then
+        perform stagebus.raise_error(
+            'SB144', format('job %s has a plan', p_job_id),
+            'It ends by itself, with the last stage of its plan.',
+            'Wait for its end, or end it now with cancel_job.');
     end if;
     select s.stage into v_open
     from stages as s
@@ -42,4 +52,4 @@ end;
 $$;
 comment on function stagebus.finish_job(uuid) is
     'Ends a job whose stages have all ended and returns its state; for an ended job it returns '
-    'the state and changes nothing. Locks the job. Raises SB101, SB113, SB115.';
+    'the state and changes nothing. Locks the job. Raises SB101, SB113, SB115, SB144.';

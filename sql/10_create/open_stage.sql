@@ -11,7 +11,6 @@ set search_path = stagebus_data, stagebus, pg_temp
 as $$
 declare
     v_job     stagebus_data.jobs;
-    v_type    stagebus_data.task_types;
     v_earlier record;
 begin
     if p_stage is null or p_stage not between 1 and 32767 then
@@ -45,8 +44,15 @@ begin
             'It takes no more stages.', 'Create a new job with create_job(job_type).');
     end if;
 
-    select t.* into v_type from task_types as t where t.task_type = p_task_type;
-    if not found then
+    if v_job.plan_version is not null then
+        perform stagebus.raise_error(
+            'SB144', format('job %s has a plan', p_job_id),
+            format('Its stages are those of version %s of the plan of %s; advance_job makes them.',
+                v_job.plan_version, quote_literal(v_job.job_type)),
+            'Put the stage into the plan with define_job_type, or make a job with create_job.');
+    end if;
+
+    if not exists (select from task_types as t where t.task_type = p_task_type) then
         perform stagebus.raise_error(
             'SB107', format('task type %s is not defined',
                 coalesce(quote_literal(p_task_type), 'null')),
@@ -72,20 +78,14 @@ begin
             format('The last stage of the job is %s.', coalesce(v_earlier.stage, 0)),
             format('Create stage %s first.', coalesce(v_earlier.stage, 0) + 1));
     end if;
-    if v_earlier.state in ('filling', 'provisional', 'blocked', 'open') then
+    if v_earlier.state in ('filling', 'provisional', 'open') then
         perform stagebus.raise_error(
             'SB103', format('stage %s of job %s is out of order', p_stage, p_job_id),
             format('Stage %s has not ended: it is %s.', v_earlier.stage, v_earlier.state),
             'Wait for its end: listen on stagebus_jobs, or look at job_progress.');
     end if;
 
-    insert into stages (
-        job_id, stage, task_type, destination, parameters, nonce, tolerated_failures, on_failure,
-        created_at)
-    values (
-        p_job_id, p_stage, p_task_type, v_type.destination, open_stage.parameters,
-        right(replace(gen_random_uuid()::text, '-', ''), 10), v_type.tolerated_failures,
-        v_type.on_failure, stagebus.clock());
+    perform stagebus.add_stage(p_job_id, p_stage, p_task_type, open_stage.parameters);
     if v_job.state = 'created' then
         update jobs as j set state = 'running', started_at = stagebus.clock()
         where j.job_id = p_job_id and j.state = 'created';
@@ -96,4 +96,4 @@ end;
 $$;
 comment on function stagebus.open_stage(uuid, integer, text, jsonb) is
     'Opens a stage for append_tasks and seal_stage. Locks the job. '
-    'Raises SB101, SB102, SB103, SB104, SB107, SB109, SB118.';
+    'Raises SB101, SB102, SB103, SB104, SB107, SB109, SB118, SB144.';

@@ -10,20 +10,32 @@ as $$
 declare
     v_now   timestamptz := stagebus.clock();
     v_stage stagebus_data.stages;
+    v_job   record;
 begin
     update stages as s set state = stagebus.stage_end_state(s), ended_at = v_now
     where s.job_id = p_job_id and s.stage = p_stage and s.state = 'open'
     returning s.* into strict v_stage;
-    if (select j.cancelling from jobs as j where j.job_id = p_job_id) then
+    select j.cancelling, j.plan_version is not null as planned, j.ended_at into v_job
+    from jobs as j
+    where j.job_id = p_job_id;
+    if v_job.cancelling then
         perform stagebus.end_cancelled_job(p_job_id);
-    elsif not v_stage.repair then
+    elsif v_job.planned and v_job.ended_at is null then
+        -- Also after a repair, which its job may have waited for with its end.
+        insert into due_advances (job_id, stage, planned, due_since)
+        values (p_job_id, p_stage, true, v_now)
+        on conflict do nothing;
+    end if;
+    if not v_job.cancelling and not v_stage.repair then
         if (
             select ty.job_messages from task_types as ty where ty.task_type = v_stage.task_type)
         then
             perform stagebus.publish_job_message(
                 p_job_id, 'stage_ended', p_stage, v_stage.state);
         end if;
-        if v_stage.state <> 'failed' then
+        if v_job.planned then
+            null;
+        elsif v_stage.state <> 'failed' then
             insert into due_advances (job_id, stage, due_since) values (p_job_id, p_stage, v_now);
         elsif v_stage.on_failure = 'fail_job' then
             perform stagebus.end_job(p_job_id, 'failed');
@@ -33,6 +45,6 @@ begin
 end;
 $$;
 comment on function stagebus.end_stage(uuid, integer) is
-    'Ends a stage that has no open task left. The job is then due to advance; of a failed stage '
-    'it fails or waits for an operator, as on_failure says; a repair advances nothing. Notifies '
-    'stagebus_jobs with the job''s id. Locks the stage, the job.';
+    'Ends a stage that has no open task left. The job is then due to advance; of a failed stage, '
+    'and without a plan, it fails or waits for an operator, as on_failure says; a repair advances '
+    'nothing. Notifies stagebus_jobs with the job''s id. Locks the stage, the job.';

@@ -4,7 +4,8 @@ returns table (
     lost_attempts integer,
     retried_tasks integer,
     republished_batches integer,
-    overdue_stages integer
+    overdue_stages integer,
+    due_jobs integer
 )
 language plpgsql
 security definer
@@ -14,7 +15,7 @@ declare
     v_limit integer := least(greatest(coalesce(p_limit, 1000), 1), 100000);
 begin
     if not pg_try_advisory_xact_lock(hashtextextended('stagebus.maintain', 0)) then
-        return query select 0, 0, 0, 0;
+        return query select 0, 0, 0, 0, 0;
         return;
     end if;
     perform stagebus.ensure_partition(stagebus.clock() + interval '7 days');
@@ -23,11 +24,13 @@ begin
     -- Each reads all tasks of a batch.
     republished_batches := stagebus.republish_unstarted(10);
     overdue_stages := stagebus.end_overdue_stages(v_limit);
+    -- Those that nobody heard of, or that are due again after they failed.
+    due_jobs := (select count(*) from stagebus.due_jobs(100));
     return next;
 end;
 $$;
 comment on function stagebus.maintain(integer) is
     'Makes next week''s partition, gathers due retries into batches, ends lost attempts, publishes '
     'again what nobody started, orders the end of overdue stages, each within p_limit (1 to '
-    '100,000); returns the counts. Does nothing while another session is at it. '
+    '100,000); returns the counts, and that of jobs that advance_job is due for (100 at most). Does nothing while another session is at it. '
     'Raises SB115.';

@@ -5,10 +5,14 @@ language plpgsql
 set search_path = stagebus_data, stagebus, pg_temp
 as $$
 declare
-    v_now  timestamptz := stagebus.clock();
-    v_last stagebus_data.stages;
+    v_now     timestamptz := stagebus.clock();
+    v_planned boolean;
+    v_last    stagebus_data.stages;
 begin
-    perform from jobs as j where j.job_id = p_job_id for no key update;
+    select j.plan_version is not null into v_planned
+    from jobs as j
+    where j.job_id = p_job_id
+    for no key update;
     select s.* into v_last
     from stages as s
     where s.job_id = p_job_id
@@ -19,7 +23,12 @@ begin
         cancelling = false,
         ended_at = null
     where j.job_id = p_job_id and j.state = 'cancelled';
-    if found and v_last.ended_at is not null and v_last.state <> 'failed' then
+    if found and v_planned then
+        insert into due_advances (job_id, stage, planned, due_since)
+        values (p_job_id, 0, true, v_now)
+        on conflict do nothing;
+        perform pg_notify('stagebus_jobs', p_job_id::text);
+    elsif found and v_last.ended_at is not null and v_last.state <> 'failed' then
         insert into due_advances (job_id, stage, due_since)
         values (p_job_id, v_last.stage, v_now);
     end if;

@@ -17,6 +17,7 @@ declare
     v_now       timestamptz := stagebus.clock();
     v_before    stagebus_data.stages := stagebus.lock_stage(p_job_id, p_stage);
     v_job_state text;
+    v_planned   boolean;
     v_stage     stagebus_data.stages;
     v_state     text;
     v_fails     boolean;
@@ -27,7 +28,10 @@ begin
     perform stagebus.require_read_committed('set_stage');
     if v_before.ended_at is not null then
         -- The lock decides against open_stage and finish_job, which look at stages under it.
-        select j.state into v_job_state from jobs as j where j.job_id = p_job_id for no key update;
+        select j.state, j.plan_version is not null into v_job_state, v_planned
+        from jobs as j
+        where j.job_id = p_job_id
+        for no key update;
     end if;
     if v_before.ended_at is not null and (
         v_before.state <> 'failed' or stagebus.went_past(p_job_id, p_stage))
@@ -81,6 +85,8 @@ begin
         and v_stage.on_failure = 'fail_job' and v_job_state = 'running';
     v_note := case
         when v_state <> v_before.state then format('the stage is %s now', v_state)
+        when v_fails and v_planned
+            then 'its job fails, when what does not wait for this stage is over'
         when v_fails then 'its job has failed now' end;
     if dry_run then
         return row(
@@ -102,6 +108,11 @@ begin
     if v_state <> v_before.state then
         perform stagebus.reopen_stage(p_job_id, p_stage);
         perform stagebus.end_stage(p_job_id, p_stage);
+    elsif v_fails and v_planned then
+        insert into due_advances (job_id, stage, planned, due_since)
+        values (p_job_id, p_stage, true, v_now)
+        on conflict do nothing;
+        perform pg_notify('stagebus_jobs', p_job_id::text);
     elsif v_fails then
         perform stagebus.end_job(p_job_id, 'failed');
     end if;

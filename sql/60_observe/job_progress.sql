@@ -9,7 +9,8 @@ select
     p.processing, p.retry_wait, c.completed, c.failed, c.cancelled,
     case when s.task_count > 0 then round(100.0 * c.ended / s.task_count, 1) end as percent,
     b.batches,
-    b.queued_batches
+    b.queued_batches,
+    s.name, s.group_value
 from stagebus_data.stages as s
 join stagebus_data.jobs as j on j.job_id = s.job_id
 cross join lateral (

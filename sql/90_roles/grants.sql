@@ -12,6 +12,11 @@ grant execute on function stagebus.api_version() to
 -- Producers make jobs and stages, and read what became of them.
 grant execute on function
     stagebus.create_job(text, jsonb, text),
+    stagebus.define_job_type(text, jsonb),
+    stagebus.explain_plan(text, jsonb),
+    stagebus.submit_job(text, jsonb, text),
+    stagebus.advance_job(uuid),
+    stagebus.stage_results_by_name(uuid, text),
     stagebus.open_stage(uuid, integer, text, jsonb),
     stagebus.append_tasks(uuid, integer, jsonb[], text, text),
     stagebus.append_numbered_tasks(uuid, integer, bigint),
@@ -41,6 +46,8 @@ grant execute on function
     stagebus.fail_unsendable_task(uuid, uuid, integer, integer, text),
     stagebus.fail_batch(uuid, uuid, integer, text, integer),
     stagebus.maintain(integer),
+    stagebus.due_jobs(integer, text[]),
+    stagebus.advance_job(uuid),
     stagebus.working_orders(),
     stagebus.work_order(bigint, integer),
     stagebus.fail_order_step(bigint, text)
@@ -79,6 +86,11 @@ grant execute on function
     stagebus.working_orders(),
     stagebus.work_order(bigint, integer),
     stagebus.recount_stage(uuid, integer),
+    stagebus.define_job_type(text, jsonb),
+    stagebus.explain_plan(text, jsonb),
+    stagebus.due_jobs(integer, text[]),
+    stagebus.advance_job(uuid),
+    stagebus.stage_results_by_name(uuid, text),
     stagebus.finish_job(uuid),
     stagebus.stage_results(uuid, integer)
 to stagebus_operator;
@@ -86,5 +98,13 @@ to stagebus_operator;
 -- Everyone who runs a job may look at it; a worker sees what its messages and calls tell it.
 grant select on
     stagebus.jobs, stagebus.stages, stagebus.batches, stagebus.tasks, stagebus.sends,
-    stagebus.job_progress, stagebus.orders, stagebus.destination_status
+    stagebus.job_progress, stagebus.plans, stagebus.plan_progress, stagebus.orders, stagebus.destination_status
 to stagebus_producer, stagebus_operator, stagebus_monitor;
+
+-- What a plan names is called by a function of a role without rights. It may have no more than its
+-- place in the schema, and that only while it is given to it.
+grant create on schema stagebus to stagebus_nobody;
+alter function stagebus.call_plan_function(text, uuid, jsonb) owner to stagebus_nobody;
+revoke create on schema stagebus from stagebus_nobody;
+revoke all on function stagebus.call_plan_function(text, uuid, jsonb) from public;
+grant execute on function stagebus.call_plan_function(text, uuid, jsonb) to stagebus_owner;

@@ -33,7 +33,7 @@ def test_a_listener_wakes_at_a_notification_and_after_each_new_connection(
 ) -> None:
     async def scenario() -> None:
         wake = asyncio.Event()
-        task = asyncio.create_task(listener.run(bridge_url, wake))
+        task = asyncio.create_task(listener.run(bridge_url, {listener.READY: wake}))
         try:
             for _ in range(2):
                 # It may have missed something until it listens.

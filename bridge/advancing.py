@@ -1,0 +1,119 @@
+"""Advances jobs that have a plan: their next stages, each job in a transaction of its own."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Sequence
+
+from bridge.database import Database
+from bridge.errors import DatabaseUnavailable, UnsafeDatabase
+from bridge.logs import EventLog
+from bridge.orders import DueJob
+
+log = EventLog("stagebus.advancing")
+
+#: Jobs that are advanced at a time, each over a connection of its own.
+LANES = 4
+
+#: Jobs of one type among them: a plan whose functions take long holds up no other.
+OF_A_TYPE = 2
+
+#: Seconds that what is under way may take when the bridge is told to stop; then it is undone.
+PATIENCE = 3.0
+
+#: Jobs that are asked for at a time.
+LIMIT = 100
+
+
+class Advancing:
+    """Hands due jobs to lanes, until it is cancelled."""
+
+    def __init__(self, databases: Sequence[Database], wake: asyncio.Event) -> None:
+        self._databases = databases
+        self._free = list(databases)
+        self._wake = wake
+        self._waiting: list[DueJob] = []
+        self._at_work: dict[asyncio.Task[None], DueJob] = {}
+        self._refusal: UnsafeDatabase | None = None
+
+    async def run(self) -> None:
+        """Looks for due jobs at each hint, and after each job. Raises UnsafeDatabase.
+
+        A look that a missed hint would have brought is brought by maintenance.
+        """
+        try:
+            while True:
+                self._wake.clear()
+                try:
+                    await self.run_once()
+                except DatabaseUnavailable as error:
+                    log.debug("database.unavailable", error=str(error))
+                except UnsafeDatabase:
+                    raise
+                except Exception:  # noqa: BLE001
+                    # A look that fails must not end all those after it.
+                    log.error("advancing.crashed", with_traceback=True)
+                await self._wake.wait()
+        finally:
+            if self._at_work:
+                await asyncio.wait(self._at_work, timeout=PATIENCE)
+            for task in self._at_work:
+                task.cancel()
+            await asyncio.gather(*self._at_work, return_exceptions=True)
+            await asyncio.gather(*(database.close() for database in self._databases))
+
+    async def run_once(self) -> None:
+        """Sets the free lanes to work on the jobs that are due."""
+        if self._refusal is not None:
+            raise self._refusal
+        self._start()
+        if self._free:
+            self._waiting = await self._free[0].due_jobs(LIMIT, self._full())
+            self._start()
+
+    def _full(self) -> list[str]:
+        """The types of which no further job is advanced for now."""
+        at_work = Counter(due.job_type for due in self._at_work.values())
+        return [job_type for job_type, jobs in at_work.items() if jobs >= OF_A_TYPE]
+
+    def _start(self) -> None:
+        later = []
+        at_work = {due.job_id for due in self._at_work.values()}
+        for due in self._waiting:
+            if due.job_id in at_work:
+                continue
+            if not self._free or due.job_type in self._full():
+                later.append(due)
+                continue
+            database = self._free.pop()
+            task = asyncio.create_task(self._advance(database, due))
+            self._at_work[task] = due
+            task.add_done_callback(self._at_work.pop)
+        self._waiting = later
+
+    async def _advance(self, database: Database, due: DueJob) -> None:
+        status = "unknown"
+        try:
+            done = await database.advance_job(due)
+            status = done.status
+            job = {"job_id": str(due.job_id), "job_type": due.job_type}
+            if status == "failed":
+                # The error's text may quote data; the view jobs has it.
+                log.warning("job.advance_failed", **job)
+            elif status == "advanced":
+                log.info("job.advanced", **job, stages=done.stages, tasks=done.tasks)
+            elif status == "nothing to make" and done.job_status not in ("created", "running"):
+                log.info("job.ended", **job, status=done.job_status)
+        except DatabaseUnavailable as error:
+            log.warning("database.unavailable", error=str(error))
+        except UnsafeDatabase as error:
+            self._refusal = error
+        except Exception:  # noqa: BLE001
+            log.error("advancing.crashed", with_traceback=True, job_id=str(due.job_id))
+        finally:
+            self._free.append(database)
+            # Of a job that another session is at, or whose database is away, nothing is heard at
+            # once; maintenance tells of it.
+            if self._waiting or status not in ("busy", "unknown"):
+                self._wake.set()

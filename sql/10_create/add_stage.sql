@@ -1,0 +1,27 @@
+-- The row of a new stage, with what its task type gives it, and a nonce of its own.
+create or replace function stagebus.add_stage(
+    p_job_id uuid,
+    p_stage integer,
+    p_task_type text,
+    p_parameters jsonb,
+    p_name text default null,
+    p_group_value text default null,
+    p_tolerated_failures text default null,
+    p_on_failure text default null
+) returns void
+language sql
+set search_path = stagebus_data, stagebus, pg_temp
+as $$
+    insert into stagebus_data.stages (
+        job_id, stage, name, group_value, task_type, destination, parameters, nonce,
+        tolerated_failures, on_failure, created_at)
+    select
+        p_job_id, p_stage, p_name, p_group_value, p_task_type, t.destination, p_parameters,
+        right(replace(gen_random_uuid()::text, '-', ''), 10),
+        coalesce(p_tolerated_failures, t.tolerated_failures),
+        coalesce(p_on_failure, t.on_failure), stagebus.clock()
+    from stagebus_data.task_types as t
+    where t.task_type = p_task_type;
+$$;
+comment on function stagebus.add_stage(uuid, integer, text, jsonb, text, text, text, text) is
+    'Makes a filling stage; the caller has checked that it may be.';

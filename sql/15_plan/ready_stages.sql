@@ -1,0 +1,23 @@
+-- What can begin: stages of the plan that are not there yet and for which all that they wait for
+-- is over. What failed is not over, so what waits for it does not begin.
+create or replace function stagebus.ready_stages(p_job_id uuid)
+returns setof stagebus_data.plan_stages
+language sql
+stable
+set search_path = stagebus_data, stagebus, pg_temp
+as $$
+    select ps.*
+    from jobs as j
+    join plan_stages as ps on ps.job_type = j.job_type and ps.version = j.plan_version
+    where j.job_id = p_job_id and ps.waits_for is not null
+        and not exists (
+            select from stages as s where s.job_id = p_job_id and s.name = ps.name)
+        and not exists (
+            select
+            from unnest(ps.waits_for) as w (name)
+            left join stages as s on s.job_id = p_job_id and s.name = w.name
+            where s.ended_at is null or s.state = 'failed')
+    order by ps.stage;
+$$;
+comment on function stagebus.ready_stages(uuid) is
+    'The stages of a job''s plan that can begin; never the final one.';

@@ -1,0 +1,21 @@
+-- A row per stage of the plan, or per group of it: what has begun and what has not.
+create or replace view stagebus.plan_progress as
+select
+    j.job_id, j.job_type, j.state as job_status, ps.name, s.group_value, s.stage, ps.task_type,
+    coalesce(array_to_string(ps.waits_for, ', '), 'all others') as waits_for,
+    case
+        when s.skipped then 'skipped'
+        when s.stage is not null then s.state
+        when a.stage_name = ps.name then 'cannot be made'
+        when j.ended_at is not null then 'never began'
+        else 'waits' end as status,
+    s.task_count as tasks, s.created_at, s.ended_at
+from stagebus_data.jobs as j
+join stagebus_data.plan_stages as ps
+    on ps.job_type = j.job_type and ps.version = j.plan_version
+left join stagebus_data.stages as s on s.job_id = j.job_id and s.name = ps.name
+left join stagebus_data.job_advances as a on a.job_id = j.job_id;
+comment on view stagebus.plan_progress is
+    'The stages of jobs with a plan, those that have not begun included: waits, never began, '
+    'skipped, cannot be made (the view jobs says why), or the status of the stage. Ask for a '
+    'job_id.';
