@@ -34,6 +34,8 @@ class Advancing:
         self._free = list(databases)
         self._wake = wake
         self._waiting: list[DueJob] = []
+        self._more = False
+        self._progress = False
         self._at_work: dict[asyncio.Task[None], DueJob] = {}
         self._refusal: UnsafeDatabase | None = None
 
@@ -69,7 +71,10 @@ class Advancing:
             raise self._refusal
         self._start()
         if self._free:
-            self._waiting = await self._free[0].due_jobs(LIMIT, self._full())
+            found = await self._free[0].due_jobs(LIMIT, self._full())
+            known = {due.job_id for due in self._waiting}
+            self._waiting += [due for due in found if due.job_id not in known]
+            self._more, self._progress = len(found) == LIMIT, False
             self._start()
 
     def _full(self) -> list[str]:
@@ -115,5 +120,6 @@ class Advancing:
             self._free.append(database)
             # Of a job that another session is at, or whose database is away, nothing is heard at
             # once; maintenance tells of it.
-            if self._waiting or status not in ("busy", "unknown"):
+            self._progress |= status not in ("busy", "unknown")
+            if self._waiting or self._progress or self._more:
                 self._wake.set()

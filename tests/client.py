@@ -423,6 +423,72 @@ class Client:
             for row in self.rows("select * from stagebus.stage_results(%s, %s)", job_id, stage)
         ]
 
+    # Plans.
+
+    def define_job_type(self, plan: Any, job_type: str | None = "pipeline") -> int:
+        """The version; a list is the stages of a plan."""
+        given = {"stages": plan} if isinstance(plan, list) else plan
+        version: int = self.value("select stagebus.define_job_type(%s, %s)", job_type, Jsonb(given))
+        return version
+
+    def submit_job(
+        self,
+        job_type: str | None = "pipeline",
+        parameters: Any = None,
+        dedupe_key: str | None = None,
+    ) -> UUID:
+        job_id: UUID = self.value(
+            "select stagebus.submit_job(%s, parameters => %s, dedupe_key => %s)",
+            job_type,
+            Jsonb({} if parameters is None else parameters),
+            dedupe_key,
+        )
+        return job_id
+
+    def advance_job(self, job_id: UUID | None) -> Any:
+        """A row of type advance_report."""
+        return self.row("select * from stagebus.advance_job(%s)", job_id)
+
+    def explain_plan(self, job_type: str | None = "pipeline", parameters: Any = None) -> list[Any]:
+        return self.rows(
+            "select * from stagebus.explain_plan(%s, %s)",
+            job_type,
+            Jsonb({} if parameters is None else parameters),
+        )
+
+    def due_jobs(self, limit: int = 100, except_types: Sequence[str] = ()) -> list[UUID]:
+        return self.column(
+            "select job_id from stagebus.due_jobs(%s, %s)", limit, list(except_types)
+        )
+
+    def plan_progress(self, job_id: UUID) -> dict[str, str]:
+        """The status of each stage of the plan, by name; with the group's value if it has one."""
+        return {
+            " ".join(filter(None, (row.name, row.group_value))): row.status
+            for row in self.rows(
+                "select * from stagebus.plan_progress where job_id = %s order by stage", job_id
+            )
+        }
+
+    def end_stage_of(self, job_id: UUID, stage: int, failing: int = 0, result: Any = None) -> None:
+        """Ends the tasks of a stage as a worker does: the first `failing` fail for good."""
+        nonce = self.value(
+            "select nonce from stagebus_data.stages where job_id = %s and stage = %s", job_id, stage
+        )
+        ids = self.column(
+            "select job_id::text || '-s' || stage || '-' || task_index from stagebus_data.tasks"
+            " where job_id = %s and stage = %s and state is null order by task_index",
+            job_id,
+            stage,
+        )
+        token = uuid4()
+        self.start_tasks(ids, [1] * len(ids), [nonce] * len(ids), token)
+        if failing:
+            self.fail_tasks(ids[:failing], token, ["out of luck"] * failing, retry=False)
+        if len(ids) > failing:
+            done = ids[failing:]
+            self.complete_tasks(done, token, None if result is None else [result] * len(done))
+
     # Bridges.
 
     def check_writes(self, *writes: Write, bridge_id: UUID | None = None) -> Any:

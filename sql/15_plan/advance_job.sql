@@ -11,6 +11,7 @@ declare
     v_job     stagebus_data.jobs;
     v_owner   text;
     v_at      stagebus_data.plan_stages;
+    v_due     tid[];
     v_stages  integer[] := array[]::integer[];
     v_relied  text[] := array[]::text[];
     v_made    integer;
@@ -28,8 +29,9 @@ begin
         return stagebus.report_advance(p_job_id, 'busy', null, 'another session is at it');
     end if;
     begin
-        -- Taken before anything is looked at: whose end is not seen here is due again.
-        delete from due_advances as d where d.job_id = p_job_id;
+        -- Before anything else is looked at: whose end is not seen here is due again. They are taken
+        -- in the end, so that nobody waits meanwhile who cancels the job or reopens a stage.
+        v_due := array(select d.ctid from due_advances as d where d.job_id = p_job_id);
         select j.* into strict v_job from jobs as j where j.job_id = p_job_id;
         select p.owner into v_owner
         from plans as p
@@ -58,13 +60,16 @@ begin
             end if;
             v_stages := v_stages || stagebus.make_planned_stage(p_job_id, v_at, v_owner);
         end loop;
-        -- What was made and had no tasks has been acted on.
-        delete from due_advances as d where d.job_id = p_job_id and d.stage = any (v_stages);
+        -- What was made here and had no tasks has been acted on, too. One that is due anew since the
+        -- look is another version of its row.
+        delete from due_advances as d
+        where d.job_id = p_job_id and (d.ctid = any (v_due) or d.stage = any (v_stages));
     exception
-        when sqlstate 'SB123' then
-            return stagebus.report_advance(p_job_id, 'changed', null, 'it is due again');
-        -- A statement that runs out of time is cancelled.
-        when others or query_canceled then
+        -- All that a plan's code can raise; a statement that runs out of time is cancelled.
+        when others or query_canceled or assert_failure then
+            if sqlstate = 'SB123' and v_at.name is null then
+                return stagebus.report_advance(p_job_id, 'changed', null, 'it is due again');
+            end if;
             get stacked diagnostics
                 v_error = message_text, v_detail = pg_exception_detail,
                 v_hint = pg_exception_hint;

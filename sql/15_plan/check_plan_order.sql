@@ -21,19 +21,21 @@ begin
         v_over := v_over || v_next;
     end loop;
     if cardinality(v_over) < jsonb_array_length(p_plan -> 'stages') then
-        -- From any of them back to the first of those it waits for, until one comes again.
-        loop
+        -- From the first of them back to one that it waits for, until one comes again.
+        select e.stage ->> 'name' into v_name
+        from jsonb_array_elements(p_plan -> 'stages') with ordinality as e (stage, number)
+        where e.stage ->> 'name' <> all (v_over)
+        order by e.number
+        limit 1;
+        while coalesce(v_name <> all (v_cycle), true) loop
+            v_cycle := v_name || v_cycle;
             select w.name into v_name
             from jsonb_array_elements(p_plan -> 'stages') with ordinality as e (stage, number)
             cross join lateral unnest(stagebus.planned_waits_for(p_plan, e.number::integer))
                 as w (name)
-            where w.name <> all (v_over)
-                and (v_cycle is null or e.stage ->> 'name' = v_cycle[1])
-                and e.stage ->> 'name' <> all (v_over)
-            order by e.number, w.name
+            where e.stage ->> 'name' = v_name and w.name <> all (v_over)
+            order by w.name
             limit 1;
-            exit when v_name = any (v_cycle);
-            v_cycle := v_name || v_cycle;
         end loop;
         v_cycle := v_cycle[1:array_position(v_cycle, v_name)];
         perform stagebus.raise_error(

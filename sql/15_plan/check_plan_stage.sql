@@ -50,7 +50,8 @@ begin
             then 'It has either a count of tasks or, in "tasks", a function that returns them.'
         when p_stage ? 'count' and not (
             jsonb_typeof(p_stage -> 'count') = 'string'
-            or p_stage @@ 'strict $.count >= 0 && $.count <= 999999999 && $.count.floor() == $.count')
+            or coalesce(p_stage @@ 'strict $.count >= 0 && $.count <= 999999999'
+                ' && $.count.floor() == $.count', false))
             then 'Its count is a whole number from 0 to 999,999,999, or a JSON path to one.'
         when p_stage ? 'tasks' and jsonb_typeof(p_stage -> 'tasks') <> 'string'
             then 'Its "tasks" is the name of a function, with its schema.'

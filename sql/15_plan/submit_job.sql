@@ -19,9 +19,7 @@ begin
         p_job_type, submit_job.parameters, submit_job.dedupe_key, v_plan.version) as a;
     if v_job.is_new then
         insert into job_advances (job_id, next_try_at) values (v_job.job_id, v_now);
-        insert into due_advances (job_id, stage, planned, due_since)
-        values (v_job.job_id, 0, true, v_now);
-        perform pg_notify('stagebus_jobs', v_job.job_id::text);
+        perform stagebus.make_due(v_job.job_id, 0);
     end if;
     return v_job.job_id;
 end;

@@ -13,10 +13,7 @@ begin
     if not exists (select from stagebus.final_stage(p_job_id)) then
         perform stagebus.end_job(p_job_id, 'cancelled');
     else
-        insert into due_advances (job_id, stage, planned, due_since)
-        values (p_job_id, 0, true, stagebus.clock())
-        on conflict do nothing;
-        perform pg_notify('stagebus_jobs', p_job_id::text);
+        perform stagebus.make_due(p_job_id, 0);
     end if;
 end;
 $$;

@@ -22,9 +22,7 @@ begin
         perform stagebus.end_cancelled_job(p_job_id);
     elsif v_job.planned and v_job.ended_at is null then
         -- Also after a repair, which its job may have waited for with its end.
-        insert into due_advances (job_id, stage, planned, due_since)
-        values (p_job_id, p_stage, true, v_now)
-        on conflict do nothing;
+        perform stagebus.make_due(p_job_id, p_stage);
     end if;
     if not v_job.cancelling and not v_stage.repair then
         if (

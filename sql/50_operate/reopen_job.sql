@@ -24,10 +24,7 @@ begin
         ended_at = null
     where j.job_id = p_job_id and j.state = 'cancelled';
     if found and v_planned then
-        insert into due_advances (job_id, stage, planned, due_since)
-        values (p_job_id, 0, true, v_now)
-        on conflict do nothing;
-        perform pg_notify('stagebus_jobs', p_job_id::text);
+        perform stagebus.make_due(p_job_id, 0);
     elsif found and v_last.ended_at is not null and v_last.state <> 'failed' then
         insert into due_advances (job_id, stage, due_since)
         values (p_job_id, v_last.stage, v_now);

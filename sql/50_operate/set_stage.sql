@@ -109,10 +109,7 @@ begin
         perform stagebus.reopen_stage(p_job_id, p_stage);
         perform stagebus.end_stage(p_job_id, p_stage);
     elsif v_fails and v_planned then
-        insert into due_advances (job_id, stage, planned, due_since)
-        values (p_job_id, p_stage, true, v_now)
-        on conflict do nothing;
-        perform pg_notify('stagebus_jobs', p_job_id::text);
+        perform stagebus.make_due(p_job_id, p_stage);
     elsif v_fails then
         perform stagebus.end_job(p_job_id, 'failed');
     end if;
