@@ -36,6 +36,7 @@ create index if not exists job_dedupe_keys_of_a_job
 
 -- ending: why its tasks are being cancelled; from then on nothing of it is claimed or started.
 -- repair: reopened after its job had gone past it; its end advances nothing.
+-- atomic: each of its batches is exactly one send.
 create table if not exists stagebus_data.stages (
     job_id              uuid        not null
                         references stagebus_data.jobs (job_id) on delete cascade,
@@ -50,6 +51,7 @@ create table if not exists stagebus_data.stages (
     tolerated_failures  text        not null default '100%',
     deadline            timestamptz,
     on_failure          text        not null default 'fail_job',
+    atomic              boolean     not null default false,
     task_count          integer     not null default 0,
     batch_count         integer     not null default 0,
     body_bytes          bigint      not null default 0,

@@ -57,6 +57,7 @@ class Claim:
     published_through: int
     last_index: int
     average_body_bytes: int
+    atomic: bool
     lease_until: datetime
     seq: int
 

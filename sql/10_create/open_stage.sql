@@ -81,11 +81,11 @@ begin
 
     insert into stages (
         job_id, stage, task_type, destination, parameters, nonce, tolerated_failures, on_failure,
-        created_at)
+        atomic, created_at)
     values (
         p_job_id, p_stage, p_task_type, v_type.destination, open_stage.parameters,
         right(replace(gen_random_uuid()::text, '-', ''), 10), v_type.tolerated_failures,
-        v_type.on_failure, stagebus.clock());
+        v_type.on_failure, v_type.atomic, stagebus.clock());
     if v_job.state = 'created' then
         update jobs as j set state = 'running', started_at = stagebus.clock()
         where j.job_id = p_job_id and j.state = 'created';
