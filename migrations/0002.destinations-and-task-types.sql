@@ -33,8 +33,8 @@ create table if not exists stagebus_data.destinations (
 -- timeout: how long an attempt is its worker's without a heartbeat. start_timeout: a message that
 -- nobody started for so long is published again; 0: never; 14 days: how long Service Bus keeps a
 -- message unless told otherwise. retry_delay: before the second attempt,
--- doubled for each one more, up to max_retry_delay. atomic: each batch is exactly one send, which the
--- broker takes or refuses as a whole. The last six are what its stages begin with.
+-- doubled for each one more, up to max_retry_delay. atomic: each batch is exactly one send, which
+-- the broker takes or refuses as a whole. The last five are what its stages begin with.
 create table if not exists stagebus_data.task_types (
     task_type           text        not null primary key,
     destination         text        not null default 'tasks'

@@ -14,7 +14,7 @@ as $$
             + octet_length('..') + octet_length('.2147483647.') - 1 + length(p_stage.nonce)
             + octet_length(p_stage.task_type)
             + case when octet_length(p_stage.task_type) > 128 then 63 else 54 end,
-        -- {"index": i} has 11 bytes beside the number; with common parameters 10, joined by a comma.
+        -- {"index": i} has 11 bytes beside the number; with common ones 10, joined by a comma.
         case when p_stage.parameters - 'index' = '{}' then 11
             else octet_length((p_stage.parameters - 'index')::text) + 11 end,
         nullif(p_stage.parameters, '{}')

@@ -13,7 +13,7 @@ declare
     v_ordinal integer := 0;
     v_start   integer := 0;
     v_bytes   integer;
-    v_left    bigint := -1;
+    v_left    integer := -1;
 begin
     foreach v_bytes in array p_bytes loop
         v_ordinal := v_ordinal + 1;
