@@ -15,7 +15,6 @@ declare
     v_frame    record;
     v_limit    record;
     v_size     integer;
-    v_numbered boolean;
     v_needed   bigint;
     v_largest  integer;
     v_bytes    integer[];
@@ -29,13 +28,10 @@ begin
     where d.destination = p_stage.destination;
     select f.* into v_frame from stagebus.message_frame(p_stage) as f;
     v_size := least(v_limit.messages, case when v_by_stage then v_count else p_type.batch_size end);
-    v_numbered := not exists (
-        select from tasks as t
-        where t.job_id = p_stage.job_id and t.stage = p_stage.stage and t.parameters is not null);
 
     if v_by_stage then
         -- The index is four times in the message of a numbered task.
-        v_needed := case when v_numbered
+        v_needed := case when not p_stage.own_parameters
             then v_count::bigint * (v_frame.fixed + v_frame.numbered + 2)
                 + 4 * stagebus.digits_up_to(v_count)
             else (
@@ -60,7 +56,7 @@ begin
     -- All as large as the last one, at most.
     v_largest := stagebus.message_bytes(
         v_frame.fixed, v_frame.numbered, v_frame.common, null, v_count, 1);
-    if v_numbered and v_largest <= v_limit.bytes then
+    if not p_stage.own_parameters and v_largest <= v_limit.bytes then
         v_size := least(v_size, v_limit.bytes / v_largest);
         return query
         select f, least(f::bigint + v_size - 1, v_count)::integer

@@ -52,25 +52,32 @@ begin
         where s.ending is null
     ),
     -- Each batch of an atomic stage is one send again.
-    packed as (
-        select a.job_id, a.stage, stagebus.pack_sends(
-            array(
-                select stagebus.message_bytes(
-                    f.fixed, f.numbered, f.common, t.parameters, t.task_index, t.attempt)
-                from ready as r
-                join tasks as t on t.job_id = r.job_id and t.stage = r.stage
-                    and t.task_index = r.task_index
-                where r.job_id = a.job_id and r.stage = a.stage
-                order by r.nth),
-            d.max_send_bytes - 512, least(a.size, d.max_send_messages)) as starts
-        from (
-            select distinct r.job_id, r.stage, r.size
-            from ready as r
-            where r.atomic
-        ) as a
-        join stages as s on s.job_id = a.job_id and s.stage = a.stage
+    framed as materialized (
+        select r.job_id, r.stage, f.*, d.max_send_bytes - 512 as max_bytes,
+            least(r.size, d.max_send_messages) as max_messages
+        from ready as r
+        join stages as s on s.job_id = r.job_id and s.stage = r.stage
         join destinations as d on d.destination = s.destination
         cross join lateral stagebus.message_frame(s) as f
+        where r.atomic and r.nth = 1
+    ),
+    -- Looked up by their key, each once, before they meet the rest.
+    found as materialized (
+        select r.job_id, r.stage, r.nth, t.task_index, t.attempt, t.parameters
+        from ready as r
+        join tasks as t on t.job_id = r.job_id and t.stage = r.stage
+            and t.task_index = r.task_index
+        where r.atomic
+    ),
+    packed as materialized (
+        select f.job_id, f.stage, stagebus.pack_sends(
+            array_agg(stagebus.message_bytes(
+                f.fixed, f.numbered, f.common, t.parameters, t.task_index, t.attempt)
+                order by t.nth),
+            f.max_bytes, f.max_messages) as starts
+        from framed as f
+        join found as t on t.job_id = f.job_id and t.stage = f.stage
+        group by f.job_id, f.stage, f.max_bytes, f.max_messages
     ),
     due as (
         select r.job_id, r.stage, r.task_index, r.destination, r.atomic,

@@ -92,8 +92,8 @@ def test_they_are_the_sdks_and_little_more(
         assert wire - sum(sizes) <= ENVELOPE
 
 
-@pytest.mark.parametrize("task_type", NAMES)
-@pytest.mark.parametrize("job_type", ["x", "🗺" * 100])
+@pytest.mark.parametrize("task_type", NAMES, ids=lambda name: f"{len(name.encode())} bytes")
+@pytest.mark.parametrize("job_type", ["x", "🗺" * 100], ids=["short", "long"])
 @pytest.mark.parametrize(("stage", "first"), [(1, 9), (10, 99), (32_767, 999_999_997)])
 def test_with_all_the_digits_that_there_can_be_they_are_enough(
     client: Client, task_type: str, job_type: str, stage: int, first: int

@@ -16,6 +16,7 @@ CREATE TABLE stagebus_data.stages (
     deadline timestamp with time zone,
     on_failure text DEFAULT 'fail_job'::text NOT NULL,
     atomic boolean DEFAULT false NOT NULL,
+    own_parameters boolean DEFAULT false NOT NULL,
     task_count integer DEFAULT 0 NOT NULL,
     batch_count integer DEFAULT 0 NOT NULL,
     body_bytes bigint DEFAULT 0 NOT NULL,

@@ -149,6 +149,14 @@ MUTANTS = (
         (f"{ATOMIC}::test_numbered_tasks_fill_sends",),
     ),
     Mutant(
+        "tasks-with-parameters-of-their-own-are-taken-for-numbered-ones",
+        "sql/10_create/append_tasks.sql",
+        "        own_parameters = true,\n",
+        "",
+        "batches of large tasks do not fit in a send",
+        (f"{ATOMIC}::test_tasks_with_parameters_of_their_own_fill_sends",),
+    ),
+    Mutant(
         "the-last-batch-of-a-run-ends-with-it",
         "sql/10_create/cut_atomic_batches.sql",
         "        if v_next <= v_count then\n",

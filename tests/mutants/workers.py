@@ -293,8 +293,8 @@ MUTANTS = (
     Mutant(
         "retries-of-an-atomic-stage-are-as-many-as-their-type-says",
         "sql/40_workers/gather_retries.sql",
-        "least(a.size, d.max_send_messages)",
-        "a.size",
+        "least(r.size, d.max_send_messages)",
+        "r.size",
         "a batch of small retries is more than the broker counts in a send",
         (f"{ATOMIC}::test_they_keep_to_what_the_destination_takes_now",),
     ),

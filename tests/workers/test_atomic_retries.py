@@ -94,3 +94,20 @@ def test_later_attempts_have_room_for_their_digits(client: Client) -> None:
     full = sum(batches[0].values()) + DISPATCHES * len(batches[0])
     assert full <= LIMIT < full + batches[1][len(batches[0]) + 1] + DISPATCHES
     assert client.recount(published.job_id) == []
+
+
+def test_each_of_many_is_looked_at_once(client: Client) -> None:
+    """A plan that met all tasks of the stage for each of them took minutes for 20,000."""
+    client.set_task_type("work", atomic=True, retry_delay="0", batch_size=10_000)
+    job_id = client.create_job()
+    client.create_stage_tasks_from_array(job_id, 1, "work", [{"n": n} for n in range(15_000)])
+    client.execute("update stagebus_data.tasks set state = 'retry_wait'")
+    client.execute(
+        "insert into stagebus_data.waiting_retries (job_id, stage, task_index, due_at, error)"
+        " select job_id, stage, task_index, stagebus.clock(), 'lost' from stagebus_data.tasks"
+    )
+    with client.transaction():
+        client.execute("set local statement_timeout = '20s'")
+        assert client.gather_retries(100_000) == 15_000
+    scattered = [batch for batch in client.batches(job_id) if batch.scattered]
+    assert sum(batch.task_count for batch in scattered) == 15_000
