@@ -36,8 +36,8 @@ create index if not exists job_dedupe_keys_of_a_job
 
 -- ending: why its tasks are being cancelled; from then on nothing of it is claimed or started.
 -- repair: reopened after its job had gone past it; its end advances nothing.
--- atomic: each of its batches is exactly one send. own_parameters: not all of its tasks are numbered
--- ones.
+-- atomic: each of its batches is exactly one send. own_parameters: some of its tasks are not just
+-- numbered.
 create table if not exists stagebus_data.stages (
     job_id              uuid        not null
                         references stagebus_data.jobs (job_id) on delete cascade,
