@@ -90,6 +90,8 @@ create index if not exists job_dedupe_keys_of_a_job
 -- ending: why its tasks are being cancelled; from then on nothing of it is claimed or started.
 -- repair: reopened after its job had gone past it; its end advances nothing.
 -- name: what its job's plan calls it; several stages of one name differ in group_value.
+-- atomic: each of its batches is exactly one send. own_parameters: some of its tasks are not just
+-- numbered.
 create table if not exists stagebus_data.stages (
     job_id              uuid        not null
                         references stagebus_data.jobs (job_id) on delete cascade,
@@ -107,6 +109,8 @@ create table if not exists stagebus_data.stages (
     tolerated_failures  text        not null default '100%',
     deadline            timestamptz,
     on_failure          text        not null default 'fail_job',
+    atomic              boolean     not null default false,
+    own_parameters      boolean     not null default false,
     task_count          integer     not null default 0,
     batch_count         integer     not null default 0,
     body_bytes          bigint      not null default 0,

@@ -57,6 +57,7 @@ class Claim:
     published_through: int
     last_index: int
     average_body_bytes: int
+    atomic: bool
     lease_until: datetime
     seq: int
 
@@ -796,7 +797,7 @@ class Client:
         return self.rows("select * from stagebus.recount_stage(%s, %s)", job_id, stage)
 
     def set_task_type(self, task_type: str | None, **options: Any) -> None:
-        """Options: boundary, batch_size, timeout, max_attempts, destination."""
+        """Options: boundary, batch_size, timeout, max_attempts, destination, atomic …."""
         self._set("set_task_type", task_type, options)
 
     def set_destination(self, destination: str | None, **options: Any) -> None:
@@ -911,6 +912,8 @@ class Client:
                 messages = self.batch_messages(claim, claim.published_through)
                 if messages:
                     first, last = messages[0].task_index, messages[-1].task_index
+                    # The one send of an atomic batch stands for all of it.
+                    last = claim.last_index if claim.atomic else last
                     assert self.record_send(claim, first, last, messages=len(messages))
                 assert self.finish_batch(claim)
                 sent += messages

@@ -160,6 +160,12 @@ class DestinationNotFound(CallRefused):
     code = "SB125"
 
 
+class DoesNotFitInOneSend(CallRefused):
+    """A batch of an atomic stage cannot be packed into one send of its destination."""
+
+    code = "SB126"
+
+
 #: The exception of each SQLSTATE.
 BY_CODE: dict[str, type[CallRefused]] = {
     refusal.code: refusal for refusal in CallRefused.__subclasses__()

@@ -9,30 +9,26 @@ security definer
 set search_path = stagebus_data, stagebus, pg_temp
 as $$
 declare
-    v_now   timestamptz := stagebus.clock();
-    v_stage stagebus_data.stages := stagebus.lock_filling_stage(p_job_id, p_stage);
-    v_type  stagebus_data.task_types;
-    v_size  integer;
-    v_slots integer := 0;
+    v_now     timestamptz := stagebus.clock();
+    v_stage   stagebus_data.stages := stagebus.lock_filling_stage(p_job_id, p_stage);
+    v_type    stagebus_data.task_types;
+    v_batches integer := 0;
+    v_slots   integer := 0;
 begin
     select t.* into v_type from task_types as t where t.task_type = v_stage.task_type;
-    -- A by_stage stage is one batch, cut only as far as several connections need it.
-    v_size := case v_type.boundary when 'by_stage' then 10000 else v_type.batch_size end;
 
     if v_stage.task_count > 0 then
         perform stagebus.hint_bridges(v_stage.destination);
         insert into batches (
-            job_id, batch_id, stage, destination, first_index, last_index, task_count,
+            job_id, batch_id, stage, destination, atomic, first_index, last_index, task_count,
             ready_at, published_through, created_at)
         select
-            p_job_id, gen_random_uuid(), p_stage, v_stage.destination, cut.first_index,
-            cut.last_index, cut.last_index - cut.first_index + 1, v_now, cut.first_index - 1, v_now
-        from (
-            select f as first_index,
-                least(f::bigint + v_size - 1, v_stage.task_count)::integer as last_index
-            from generate_series(1, v_stage.task_count, v_size) as f
-        ) as cut
+            p_job_id, gen_random_uuid(), p_stage, v_stage.destination, v_stage.atomic,
+            cut.first_index, cut.last_index, cut.last_index - cut.first_index + 1, v_now,
+            cut.first_index - 1, v_now
+        from stagebus.cut_batches(v_stage, v_type) as cut
         order by cut.first_index;
+        get diagnostics v_batches = row_count;
 
         -- As slot_of has it: the tasks up to `before` count in the slots below `first_slot`, the
         -- next, `tasks` of them at most, in blocks of 64 * lanes tasks and `lanes` slots. The last
@@ -59,7 +55,7 @@ begin
 
     update stages as s set
         state = 'open',
-        batch_count = (s.task_count + v_size - 1) / v_size,
+        batch_count = v_batches,
         open_groups = (v_slots + 63) / 64,
         sealed_at = v_now,
         deadline = coalesce(s.deadline, v_now + nullif(v_type.stage_timeout, interval '0'))
@@ -75,4 +71,4 @@ comment on function stagebus.seal_stage(uuid, integer) is
     'Seals a filling stage, which makes its batches claimable at commit, and returns its summary. '
     'A stage without tasks completes at once. Locks the stage, then the job; '
     'notifies stagebus_ready, unless batches of its destination wait already. '
-    'Raises SB105, SB106.';
+    'Raises SB105, SB106, SB126.';

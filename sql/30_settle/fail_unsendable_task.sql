@@ -20,7 +20,7 @@ begin
     -- The batch before its tasks, against the order of locks: nobody who has a task locked waits
     -- for a batch.
     update batches as b set published_through = p_task_index
-    where b.job_id = p_job_id and b.batch_id = p_batch_id and b.kind = 'tasks'
+    where b.job_id = p_job_id and b.batch_id = p_batch_id and b.kind = 'tasks' and not b.atomic
         and b.state = 'publishing' and b.claim_epoch = p_claim_epoch
         and p_task_index > b.published_through and p_task_index <= b.last_index
     returning b.stage, b.dispatch into v_batch;
@@ -29,6 +29,7 @@ begin
         return exists (
             select from batches as b
             where b.job_id = p_job_id and b.batch_id = p_batch_id and b.kind = 'tasks'
+                and not b.atomic
                 and b.state = 'publishing' and b.claim_epoch = p_claim_epoch
                 and b.published_through >= p_task_index);
     end if;
@@ -49,5 +50,5 @@ end;
 $$;
 comment on function stagebus.fail_unsendable_task(uuid, uuid, integer, integer, text) is
     'Fails a task that the broker does not take, whatever its attempts, and moves '
-    'published_through past it. False when the batch is no longer this claim''s, or is of kind '
-    'job. Locks the batch, the task, its slot, group, stage, job. Raises SB115.';
+    'published_through past it. False when the batch is no longer this claim''s, is atomic, or of '
+    'kind job. Locks the batch, the task, its slot, group, stage, job. Raises SB115.';

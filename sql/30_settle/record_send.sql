@@ -65,5 +65,6 @@ $$;
 comment on function stagebus.record_send(
     uuid, uuid, integer, integer, integer, integer, bigint, interval, text, text, interval) is
     'True when the send is recorded, now or by the same call before; false when the batch is no '
-    'longer this claim''s, and then nothing is written and the bridge drops the batch. An accepted '
-    'send resumes a destination that a bridge had paused. Locks the batch, the destination.';
+    'longer this claim''s, and then nothing is written and the bridge drops the batch. The one '
+    'send of an atomic batch is told up to the batch''s last index. An accepted send resumes a '
+    'destination that a bridge had paused. Locks the batch, the destination.';

@@ -69,7 +69,7 @@ to stagebus_worker;
 grant execute on function
     stagebus.set_task_type(
         text, text, integer, interval, integer, text, interval, interval, interval, interval, text,
-        text, boolean),
+        text, boolean, boolean),
     stagebus.set_destination(text, text, text, integer, integer, interval, text),
     stagebus.pause_destination(text, text),
     stagebus.resume_destination(text),

@@ -2,48 +2,6 @@ CREATE SCHEMA stagebus_data;
 
 ALTER SCHEMA stagebus_data OWNER TO stagebus_owner;
 
-CREATE TABLE stagebus_data.batches (
-    job_id uuid NOT NULL,
-    batch_id uuid NOT NULL,
-    stage integer NOT NULL,
-    kind text DEFAULT 'tasks'::text NOT NULL,
-    destination text NOT NULL,
-    seq bigint NOT NULL,
-    scattered boolean DEFAULT false NOT NULL,
-    first_index integer NOT NULL,
-    last_index integer NOT NULL,
-    task_count integer NOT NULL,
-    state text DEFAULT 'pending_queue'::text NOT NULL,
-    dispatch integer DEFAULT 1 NOT NULL,
-    claim_epoch integer DEFAULT 0 NOT NULL,
-    claimed_by uuid,
-    lease_until timestamp with time zone,
-    ready_at timestamp with time zone NOT NULL,
-    published_through integer NOT NULL,
-    publish_attempts integer DEFAULT 0 NOT NULL,
-    reported_at timestamp with time zone,
-    unanswered_since timestamp with time zone,
-    unanswered_through integer,
-    send_count integer DEFAULT 0 NOT NULL,
-    last_error text,
-    created_at timestamp with time zone NOT NULL,
-    queued_at timestamp with time zone,
-    start_due_at timestamp with time zone,
-    CONSTRAINT a_batch_has_tasks CHECK (((task_count >= 1) AND (task_count <= ((last_index - first_index) + 1)))),
-    CONSTRAINT a_batch_is_leased_exactly_while_it_is_publishing CHECK (((state = 'publishing'::text) = ((claimed_by IS NOT NULL) AND (lease_until IS NOT NULL)))),
-    CONSTRAINT a_job_batch_is_scattered_and_has_one_message CHECK (((kind = 'tasks'::text) OR (scattered AND (task_count = 1)))),
-    CONSTRAINT a_queued_batch_is_published_through_its_last_task CHECK (((state <> 'queued'::text) OR ((published_through = last_index) AND (queued_at IS NOT NULL)))),
-    CONSTRAINT a_range_batch_has_all_of_its_range CHECK ((scattered OR (task_count = ((last_index - first_index) + 1)))),
-    CONSTRAINT batch_state_is_known CHECK ((state = ANY (ARRAY['pending_queue'::text, 'publishing'::text, 'queued'::text, 'held'::text, 'failed'::text, 'cancelled'::text]))),
-    CONSTRAINT kind_is_tasks_or_job CHECK ((kind = ANY (ARRAY['tasks'::text, 'job'::text]))),
-    CONSTRAINT only_a_queued_batch_is_due_to_be_started CHECK (((start_due_at IS NULL) OR (state = 'queued'::text))),
-    CONSTRAINT published_through_lies_in_the_batch CHECK (((published_through >= (first_index - 1)) AND (published_through <= last_index))),
-    CONSTRAINT what_is_unanswered_has_a_time_and_an_end CHECK (((unanswered_since IS NULL) = (unanswered_through IS NULL)))
-)
-WITH (fillfactor='50');
-
-ALTER TABLE stagebus_data.batches OWNER TO stagebus_owner;
-
 CREATE TABLE stagebus_data.stages (
     job_id uuid NOT NULL,
     stage integer NOT NULL,
@@ -57,6 +15,8 @@ CREATE TABLE stagebus_data.stages (
     tolerated_failures text DEFAULT '100%'::text NOT NULL,
     deadline timestamp with time zone,
     on_failure text DEFAULT 'fail_job'::text NOT NULL,
+    atomic boolean DEFAULT false NOT NULL,
+    own_parameters boolean DEFAULT false NOT NULL,
     task_count integer DEFAULT 0 NOT NULL,
     batch_count integer DEFAULT 0 NOT NULL,
     body_bytes bigint DEFAULT 0 NOT NULL,
@@ -81,6 +41,81 @@ CREATE TABLE stagebus_data.stages (
 );
 
 ALTER TABLE stagebus_data.stages OWNER TO stagebus_owner;
+
+CREATE TABLE stagebus_data.task_types (
+    task_type text NOT NULL,
+    destination text DEFAULT 'tasks'::text NOT NULL,
+    boundary text DEFAULT 'chunk'::text NOT NULL,
+    batch_size integer DEFAULT 1000 NOT NULL,
+    timeout interval DEFAULT '00:15:00'::interval NOT NULL,
+    start_timeout interval DEFAULT '14 days'::interval NOT NULL,
+    max_attempts integer DEFAULT 3 NOT NULL,
+    retry_delay interval DEFAULT '00:00:05'::interval NOT NULL,
+    max_retry_delay interval DEFAULT '00:10:00'::interval NOT NULL,
+    tolerated_failures text DEFAULT '100%'::text NOT NULL,
+    stage_timeout interval DEFAULT '00:00:00'::interval NOT NULL,
+    on_failure text DEFAULT 'fail_job'::text NOT NULL,
+    job_messages boolean DEFAULT false NOT NULL,
+    atomic boolean DEFAULT false NOT NULL,
+    created_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    CONSTRAINT batch_size_is_1_to_100000 CHECK (((batch_size >= 1) AND (batch_size <= 100000))),
+    CONSTRAINT boundary_is_known CHECK ((boundary = ANY (ARRAY['by_stage'::text, 'chunk'::text]))),
+    CONSTRAINT max_attempts_is_1_to_1000 CHECK (((max_attempts >= 1) AND (max_attempts <= 1000))),
+    CONSTRAINT max_retry_delay_is_at_most_7_days CHECK ((max_retry_delay <= '7 days'::interval)),
+    CONSTRAINT on_failure_is_fail_job_or_wait CHECK ((on_failure = ANY (ARRAY['fail_job'::text, 'wait'::text]))),
+    CONSTRAINT retry_delay_is_0_to_max_retry_delay CHECK (((retry_delay >= '00:00:00'::interval) AND (retry_delay <= max_retry_delay))),
+    CONSTRAINT stage_timeout_is_0_or_1_second_to_365_days CHECK (((stage_timeout = '00:00:00'::interval) OR ((stage_timeout >= '00:00:01'::interval) AND (stage_timeout <= '365 days'::interval)))),
+    CONSTRAINT start_timeout_is_0_or_10_seconds_to_365_days CHECK (((start_timeout = '00:00:00'::interval) OR ((start_timeout >= '00:00:10'::interval) AND (start_timeout <= '365 days'::interval)))),
+    CONSTRAINT task_type_has_1_to_100_characters CHECK (((length(task_type) >= 1) AND (length(task_type) <= 100))),
+    CONSTRAINT timeout_is_1_second_to_7_days CHECK (((timeout >= '00:00:01'::interval) AND (timeout <= '7 days'::interval))),
+    CONSTRAINT tolerated_failures_is_a_number_or_a_percentage CHECK ((tolerated_failures ~ '^([0-9]{1,9}|(100|[0-9]{1,2}(\.[0-9]{1,6})?)%)$'::text))
+);
+
+ALTER TABLE stagebus_data.task_types OWNER TO stagebus_owner;
+
+CREATE TABLE stagebus_data.batches (
+    job_id uuid NOT NULL,
+    batch_id uuid NOT NULL,
+    stage integer NOT NULL,
+    kind text DEFAULT 'tasks'::text NOT NULL,
+    destination text NOT NULL,
+    seq bigint NOT NULL,
+    scattered boolean DEFAULT false NOT NULL,
+    atomic boolean DEFAULT false NOT NULL,
+    first_index integer NOT NULL,
+    last_index integer NOT NULL,
+    task_count integer NOT NULL,
+    state text DEFAULT 'pending_queue'::text NOT NULL,
+    dispatch integer DEFAULT 1 NOT NULL,
+    claim_epoch integer DEFAULT 0 NOT NULL,
+    claimed_by uuid,
+    lease_until timestamp with time zone,
+    ready_at timestamp with time zone NOT NULL,
+    published_through integer NOT NULL,
+    publish_attempts integer DEFAULT 0 NOT NULL,
+    reported_at timestamp with time zone,
+    unanswered_since timestamp with time zone,
+    unanswered_through integer,
+    send_count integer DEFAULT 0 NOT NULL,
+    last_error text,
+    created_at timestamp with time zone NOT NULL,
+    queued_at timestamp with time zone,
+    start_due_at timestamp with time zone,
+    CONSTRAINT a_batch_has_tasks CHECK (((task_count >= 1) AND (task_count <= ((last_index - first_index) + 1)))),
+    CONSTRAINT a_batch_is_leased_exactly_while_it_is_publishing CHECK (((state = 'publishing'::text) = ((claimed_by IS NOT NULL) AND (lease_until IS NOT NULL)))),
+    CONSTRAINT a_job_batch_is_scattered_and_has_one_message CHECK (((kind = 'tasks'::text) OR (scattered AND (task_count = 1)))),
+    CONSTRAINT a_queued_batch_is_published_through_its_last_task CHECK (((state <> 'queued'::text) OR ((published_through = last_index) AND (queued_at IS NOT NULL)))),
+    CONSTRAINT a_range_batch_has_all_of_its_range CHECK ((scattered OR (task_count = ((last_index - first_index) + 1)))),
+    CONSTRAINT an_atomic_batch_is_published_whole CHECK (((NOT atomic) OR ((published_through = (first_index - 1)) OR (published_through = last_index)))),
+    CONSTRAINT batch_state_is_known CHECK ((state = ANY (ARRAY['pending_queue'::text, 'publishing'::text, 'queued'::text, 'held'::text, 'failed'::text, 'cancelled'::text]))),
+    CONSTRAINT kind_is_tasks_or_job CHECK ((kind = ANY (ARRAY['tasks'::text, 'job'::text]))),
+    CONSTRAINT only_a_queued_batch_is_due_to_be_started CHECK (((start_due_at IS NULL) OR (state = 'queued'::text))),
+    CONSTRAINT published_through_lies_in_the_batch CHECK (((published_through >= (first_index - 1)) AND (published_through <= last_index))),
+    CONSTRAINT what_is_unanswered_has_a_time_and_an_end CHECK (((unanswered_since IS NULL) = (unanswered_through IS NULL)))
+)
+WITH (fillfactor='50');
+
+ALTER TABLE stagebus_data.batches OWNER TO stagebus_owner;
 
 CREATE TABLE stagebus_data.orders (
     job_id uuid NOT NULL,
@@ -332,36 +367,6 @@ CREATE TABLE stagebus_data.task_keys (
 );
 
 ALTER TABLE stagebus_data.task_keys OWNER TO stagebus_owner;
-
-CREATE TABLE stagebus_data.task_types (
-    task_type text NOT NULL,
-    destination text DEFAULT 'tasks'::text NOT NULL,
-    boundary text DEFAULT 'chunk'::text NOT NULL,
-    batch_size integer DEFAULT 1000 NOT NULL,
-    timeout interval DEFAULT '00:15:00'::interval NOT NULL,
-    start_timeout interval DEFAULT '14 days'::interval NOT NULL,
-    max_attempts integer DEFAULT 3 NOT NULL,
-    retry_delay interval DEFAULT '00:00:05'::interval NOT NULL,
-    max_retry_delay interval DEFAULT '00:10:00'::interval NOT NULL,
-    tolerated_failures text DEFAULT '100%'::text NOT NULL,
-    stage_timeout interval DEFAULT '00:00:00'::interval NOT NULL,
-    on_failure text DEFAULT 'fail_job'::text NOT NULL,
-    job_messages boolean DEFAULT false NOT NULL,
-    created_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
-    CONSTRAINT batch_size_is_1_to_100000 CHECK (((batch_size >= 1) AND (batch_size <= 100000))),
-    CONSTRAINT boundary_is_known CHECK ((boundary = ANY (ARRAY['by_stage'::text, 'chunk'::text]))),
-    CONSTRAINT max_attempts_is_1_to_1000 CHECK (((max_attempts >= 1) AND (max_attempts <= 1000))),
-    CONSTRAINT max_retry_delay_is_at_most_7_days CHECK ((max_retry_delay <= '7 days'::interval)),
-    CONSTRAINT on_failure_is_fail_job_or_wait CHECK ((on_failure = ANY (ARRAY['fail_job'::text, 'wait'::text]))),
-    CONSTRAINT retry_delay_is_0_to_max_retry_delay CHECK (((retry_delay >= '00:00:00'::interval) AND (retry_delay <= max_retry_delay))),
-    CONSTRAINT stage_timeout_is_0_or_1_second_to_365_days CHECK (((stage_timeout = '00:00:00'::interval) OR ((stage_timeout >= '00:00:01'::interval) AND (stage_timeout <= '365 days'::interval)))),
-    CONSTRAINT start_timeout_is_0_or_10_seconds_to_365_days CHECK (((start_timeout = '00:00:00'::interval) OR ((start_timeout >= '00:00:10'::interval) AND (start_timeout <= '365 days'::interval)))),
-    CONSTRAINT task_type_has_1_to_100_characters CHECK (((length(task_type) >= 1) AND (length(task_type) <= 100))),
-    CONSTRAINT timeout_is_1_second_to_7_days CHECK (((timeout >= '00:00:01'::interval) AND (timeout <= '7 days'::interval))),
-    CONSTRAINT tolerated_failures_is_a_number_or_a_percentage CHECK ((tolerated_failures ~ '^([0-9]{1,9}|(100|[0-9]{1,2}(\.[0-9]{1,6})?)%)$'::text))
-);
-
-ALTER TABLE stagebus_data.task_types OWNER TO stagebus_owner;
 
 CREATE TABLE stagebus_data.tasks_from_WEEK (
     job_id uuid CONSTRAINT tasks_job_id_not_null NOT NULL,
