@@ -27,14 +27,18 @@ from bridge.client.operator import (
     work_order,
 )
 from bridge.client.producer import (
+    Publication,
     StageSummary,
     create_job,
     create_stage_tasks,
     create_stage_tasks_from_array,
     create_stage_tasks_from_query,
     finish_job,
+    publication,
+    publish_stage,
     seal_stage,
     stage_results,
+    withdraw_stage,
 )
 from bridge.client.worker import (
     FailedTask,
@@ -50,6 +54,7 @@ __all__ = [
     "FailedTask",
     "Order",
     "Parameters",
+    "Publication",
     "StageSummary",
     "StartedTask",
     "call",
@@ -65,6 +70,8 @@ __all__ = [
     "finish_job",
     "heartbeat_tasks",
     "hold_batch",
+    "publication",
+    "publish_stage",
     "retry_batch",
     "retry_tasks",
     "seal_stage",
@@ -74,5 +81,6 @@ __all__ = [
     "stop_order",
     "undo_order",
     "unhold_batch",
+    "withdraw_stage",
     "work_order",
 ]

@@ -22,12 +22,13 @@ begin
     lost_attempts := stagebus.end_lost_attempts(v_limit);
     -- Each reads all tasks of a batch.
     republished_batches := stagebus.republish_unstarted(10);
-    overdue_stages := stagebus.end_overdue_stages(v_limit);
+    overdue_stages := stagebus.end_overdue_stages(v_limit)
+        + stagebus.withdraw_overdue_stages(v_limit);
     return next;
 end;
 $$;
 comment on function stagebus.maintain(integer) is
     'Makes next week''s partition, gathers due retries into batches, ends lost attempts, publishes '
-    'again what nobody started, orders the end of overdue stages, each within p_limit (1 to '
-    '100,000); returns the counts. Does nothing while another session is at it. '
-    'Raises SB115.';
+    'again what nobody started, orders the end of overdue stages (a provisional one is withdrawn), '
+    'each within p_limit (1 to 100,000); returns the counts. Does nothing while another session is '
+    'at it. Raises SB115.';

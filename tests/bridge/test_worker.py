@@ -246,7 +246,9 @@ def test_tasks_of_a_provisional_stage_wait_with_their_messages_and_run_when_it_o
     published = client.published_stage(4)
     other = client.published_stage(3)
     client.execute(
-        "update stagebus_data.stages set state = 'provisional' where job_id = %s", published.job_id
+        "update stagebus_data.stages set state = 'provisional', confirm_by = 'infinity'"
+        " where job_id = %s",
+        published.job_id,
     )
     deliver(queue, published)
     deliver(queue, other)
@@ -273,7 +275,7 @@ def test_a_worker_that_waits_for_a_provisional_stage_can_be_stopped(
     client: Client, queue: Queue, worker_of: Callable[..., Worker]
 ) -> None:
     published = client.published_stage(4)
-    client.execute("update stagebus_data.stages set state = 'provisional'")
+    client.execute("update stagebus_data.stages set state = 'provisional', confirm_by = now()")
     deliver(queue, published)
 
     async def scenario() -> None:

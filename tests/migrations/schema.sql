@@ -2,6 +2,47 @@ CREATE SCHEMA stagebus_data;
 
 ALTER SCHEMA stagebus_data OWNER TO stagebus_owner;
 
+CREATE TABLE stagebus_data.stages (
+    job_id uuid NOT NULL,
+    stage integer NOT NULL,
+    task_type text NOT NULL,
+    destination text NOT NULL,
+    state text DEFAULT 'filling'::text NOT NULL,
+    ending text,
+    repair boolean DEFAULT false NOT NULL,
+    parameters jsonb DEFAULT '{}'::jsonb NOT NULL,
+    nonce text NOT NULL,
+    tolerated_failures text DEFAULT '100%'::text NOT NULL,
+    deadline timestamp with time zone,
+    confirm_by timestamp with time zone,
+    on_failure text DEFAULT 'fail_job'::text NOT NULL,
+    task_count integer DEFAULT 0 NOT NULL,
+    batch_count integer DEFAULT 0 NOT NULL,
+    body_bytes bigint DEFAULT 0 NOT NULL,
+    open_groups integer DEFAULT 0 NOT NULL,
+    completed integer DEFAULT 0 NOT NULL,
+    failed integer DEFAULT 0 NOT NULL,
+    cancelled integer DEFAULT 0 NOT NULL,
+    created_at timestamp with time zone NOT NULL,
+    sealed_at timestamp with time zone,
+    ended_at timestamp with time zone,
+    CONSTRAINT a_provisional_stage_has_a_time CHECK (((state <> 'provisional'::text) OR (confirm_by IS NOT NULL))),
+    CONSTRAINT a_provisional_stage_is_only_withdrawn_and_no_other_is CHECK (((ending IS NULL) OR ((ending = 'withdraw'::text) = (state = 'provisional'::text)))),
+    CONSTRAINT a_stage_has_an_end_exactly_when_it_ended CHECK (((ended_at IS NULL) = (state = ANY (ARRAY['filling'::text, 'provisional'::text, 'blocked'::text, 'open'::text])))),
+    CONSTRAINT a_stage_is_sealed_exactly_when_it_left_filling CHECK (((sealed_at IS NULL) = (state = 'filling'::text))),
+    CONSTRAINT counts_are_not_negative CHECK ((LEAST((task_count)::bigint, (batch_count)::bigint, body_bytes, (open_groups)::bigint, (completed)::bigint, (failed)::bigint, (cancelled)::bigint) >= 0)),
+    CONSTRAINT ending_is_known CHECK ((ending = ANY (ARRAY['cancel'::text, 'deadline'::text, 'withdraw'::text]))),
+    CONSTRAINT no_more_tasks_end_than_there_are CHECK (((((completed)::bigint + failed) + cancelled) <= task_count)),
+    CONSTRAINT nonce_is_10_hex_digits CHECK ((nonce ~ '^[0-9a-f]{10}$'::text)),
+    CONSTRAINT on_failure_is_fail_job_or_wait CHECK ((on_failure = ANY (ARRAY['fail_job'::text, 'wait'::text]))),
+    CONSTRAINT stage_is_1_to_32767 CHECK (((stage >= 1) AND (stage <= 32767))),
+    CONSTRAINT stage_parameters_are_an_object CHECK ((jsonb_typeof(parameters) = 'object'::text)),
+    CONSTRAINT stage_state_is_known CHECK ((state = ANY (ARRAY['filling'::text, 'provisional'::text, 'blocked'::text, 'open'::text, 'completed'::text, 'completed_with_errors'::text, 'failed'::text, 'cancelled'::text]))),
+    CONSTRAINT tolerated_failures_is_a_number_or_a_percentage CHECK ((tolerated_failures ~ '^([0-9]{1,9}|(100|[0-9]{1,2}(\.[0-9]{1,6})?)%)$'::text))
+);
+
+ALTER TABLE stagebus_data.stages OWNER TO stagebus_owner;
+
 CREATE TABLE stagebus_data.batches (
     job_id uuid NOT NULL,
     batch_id uuid NOT NULL,
@@ -44,44 +85,6 @@ WITH (fillfactor='50');
 
 ALTER TABLE stagebus_data.batches OWNER TO stagebus_owner;
 
-CREATE TABLE stagebus_data.stages (
-    job_id uuid NOT NULL,
-    stage integer NOT NULL,
-    task_type text NOT NULL,
-    destination text NOT NULL,
-    state text DEFAULT 'filling'::text NOT NULL,
-    ending text,
-    repair boolean DEFAULT false NOT NULL,
-    parameters jsonb DEFAULT '{}'::jsonb NOT NULL,
-    nonce text NOT NULL,
-    tolerated_failures text DEFAULT '100%'::text NOT NULL,
-    deadline timestamp with time zone,
-    on_failure text DEFAULT 'fail_job'::text NOT NULL,
-    task_count integer DEFAULT 0 NOT NULL,
-    batch_count integer DEFAULT 0 NOT NULL,
-    body_bytes bigint DEFAULT 0 NOT NULL,
-    open_groups integer DEFAULT 0 NOT NULL,
-    completed integer DEFAULT 0 NOT NULL,
-    failed integer DEFAULT 0 NOT NULL,
-    cancelled integer DEFAULT 0 NOT NULL,
-    created_at timestamp with time zone NOT NULL,
-    sealed_at timestamp with time zone,
-    ended_at timestamp with time zone,
-    CONSTRAINT a_stage_has_an_end_exactly_when_it_ended CHECK (((ended_at IS NULL) = (state = ANY (ARRAY['filling'::text, 'provisional'::text, 'blocked'::text, 'open'::text])))),
-    CONSTRAINT a_stage_is_sealed_exactly_when_it_left_filling CHECK (((sealed_at IS NULL) = (state = 'filling'::text))),
-    CONSTRAINT counts_are_not_negative CHECK ((LEAST((task_count)::bigint, (batch_count)::bigint, body_bytes, (open_groups)::bigint, (completed)::bigint, (failed)::bigint, (cancelled)::bigint) >= 0)),
-    CONSTRAINT ending_is_cancel_or_deadline CHECK ((ending = ANY (ARRAY['cancel'::text, 'deadline'::text]))),
-    CONSTRAINT no_more_tasks_end_than_there_are CHECK (((((completed)::bigint + failed) + cancelled) <= task_count)),
-    CONSTRAINT nonce_is_10_hex_digits CHECK ((nonce ~ '^[0-9a-f]{10}$'::text)),
-    CONSTRAINT on_failure_is_fail_job_or_wait CHECK ((on_failure = ANY (ARRAY['fail_job'::text, 'wait'::text]))),
-    CONSTRAINT stage_is_1_to_32767 CHECK (((stage >= 1) AND (stage <= 32767))),
-    CONSTRAINT stage_parameters_are_an_object CHECK ((jsonb_typeof(parameters) = 'object'::text)),
-    CONSTRAINT stage_state_is_known CHECK ((state = ANY (ARRAY['filling'::text, 'provisional'::text, 'blocked'::text, 'open'::text, 'completed'::text, 'completed_with_errors'::text, 'failed'::text, 'cancelled'::text]))),
-    CONSTRAINT tolerated_failures_is_a_number_or_a_percentage CHECK ((tolerated_failures ~ '^([0-9]{1,9}|(100|[0-9]{1,2}(\.[0-9]{1,6})?)%)$'::text))
-);
-
-ALTER TABLE stagebus_data.stages OWNER TO stagebus_owner;
-
 CREATE TABLE stagebus_data.orders (
     job_id uuid NOT NULL,
     order_id bigint NOT NULL,
@@ -102,7 +105,7 @@ CREATE TABLE stagebus_data.orders (
     ordered_at timestamp with time zone NOT NULL,
     ended_at timestamp with time zone,
     stopped_by text,
-    CONSTRAINT action_is_known CHECK ((action = ANY (ARRAY['cancel_job'::text, 'cancel_stage'::text, 'hold_batch'::text, 'unhold_batch'::text, 'retry_batch'::text, 'retry_tasks'::text, 'set_stage'::text]))),
+    CONSTRAINT action_is_known CHECK ((action = ANY (ARRAY['cancel_job'::text, 'cancel_stage'::text, 'hold_batch'::text, 'unhold_batch'::text, 'retry_batch'::text, 'retry_tasks'::text, 'set_stage'::text, 'withdraw_stage'::text]))),
     CONSTRAINT an_order_has_an_end_exactly_when_it_ended CHECK (((ended_at IS NULL) = (state = 'working'::text))),
     CONSTRAINT order_counts_are_not_negative CHECK ((LEAST(tasks, tasks_done, batches_done) >= 0)),
     CONSTRAINT order_state_is_known CHECK ((state = ANY (ARRAY['working'::text, 'done'::text, 'stopped'::text]))),
@@ -498,6 +501,8 @@ CREATE UNIQUE INDEX orders_by_id ON stagebus_data.orders USING btree (order_id);
 CREATE INDEX orders_working ON stagebus_data.orders USING btree (order_id) WHERE (state = 'working'::text);
 
 CREATE INDEX running_attempts_by_lease ON stagebus_data.running_attempts USING btree (lease_until);
+
+CREATE INDEX stages_by_confirm_by ON stagebus_data.stages USING btree (confirm_by) WHERE ((state = 'provisional'::text) AND (ending IS NULL));
 
 CREATE INDEX stages_by_deadline ON stagebus_data.stages USING btree (deadline) WHERE ((deadline IS NOT NULL) AND (ended_at IS NULL));
 

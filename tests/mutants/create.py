@@ -6,7 +6,7 @@ from tests.mutants.mutant import Mutant
 
 TWO = "tests/create/test_two_producers.py"
 
-#: How seal_stage makes its batches.
+#: How lay_out_stage makes its batches.
 INSERT = """        insert into batches (
             job_id, batch_id, stage, destination, first_index, last_index, task_count,
             ready_at, published_through, created_at)
@@ -97,7 +97,7 @@ MUTANTS = (
     ),
     Mutant(
         "a-seal-tells-after-it-has-made-its-batches",
-        "sql/10_create/seal_stage.sql",
+        "sql/10_create/lay_out_stage.sql",
         """        perform stagebus.hint_bridges(v_stage.destination);
 """
         + INSERT,
@@ -109,7 +109,7 @@ MUTANTS = (
     ),
     Mutant(
         "the-last-slot-is-as-full-as-the-others",
-        "sql/10_create/seal_stage.sql",
+        "sql/10_create/lay_out_stage.sql",
         "                - nth % part.lanes + part.lanes - 1) / part.lanes\n",
         "                + part.lanes - 1) / part.lanes\n",
         "slots wait for tasks that do not exist, and the stage never ends",
