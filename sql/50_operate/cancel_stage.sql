@@ -31,8 +31,9 @@ begin
                 null, 'withdraw_stage', 'dry run', p_job_id, p_stage, null, v_tasks, 0,
                 'it is provisional: all of it is withdrawn')::stagebus.order_report;
         end if;
-        return stagebus.report_order(stagebus.begin_withdrawal(
-            v_stage, coalesce(reason, format('cancelled by %s', session_user))));
+        v_order_id := stagebus.begin_withdrawal(
+            v_stage, coalesce(reason, format('cancelled by %s', session_user)));
+        return stagebus.report_order(v_order_id);
     end if;
     if dry_run then
         return row(
