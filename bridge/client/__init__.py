@@ -8,7 +8,7 @@ Each function makes a `Call`: its SQL, its arguments, and what becomes of its ro
 `call_async` run it over a psycopg connection of the caller's, in the caller's transaction. An error
 of stagebus is raised as its class in `bridge.client.refusals`: `except JobEnded:`. One task or a
 million go through the same call. Parameters and results are JSON whose numbers keep their value
-(exact_json). What each function does, locks and raises is said by its comment in SQL:
+(exact_json). `publish_and_wait` alone has a connection of its own. What each function does, locks and raises is said by its comment in SQL:
 `\\df+ stagebus.*` in psql.
 """
 
@@ -39,6 +39,12 @@ from bridge.client.producer import (
     seal_stage,
     stage_results,
     withdraw_stage,
+)
+from bridge.client.publishing import (
+    publish_and_wait,
+    publish_and_wait_async,
+    wait_for_publication,
+    wait_for_publication_async,
 )
 from bridge.client.worker import (
     FailedTask,
@@ -71,6 +77,8 @@ __all__ = [
     "heartbeat_tasks",
     "hold_batch",
     "publication",
+    "publish_and_wait",
+    "publish_and_wait_async",
     "publish_stage",
     "retry_batch",
     "retry_tasks",
@@ -81,6 +89,8 @@ __all__ = [
     "stop_order",
     "undo_order",
     "unhold_batch",
+    "wait_for_publication",
+    "wait_for_publication_async",
     "withdraw_stage",
     "work_order",
 ]
