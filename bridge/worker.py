@@ -6,8 +6,9 @@
 It shows what a worker in any language does: ask with `start_tasks`, do what says `run`, renew the
 leases of long work with `heartbeat_tasks`, report with `complete_tasks` or `fail_tasks`, and only
 then complete the messages. Messages whose stage is provisional (`wait`) are kept, their locks
-renewed, and asked about again while others are worked on. Killed at any point it loses nothing: a message that was not completed
-is delivered again, and an attempt that nobody finishes ends with its lease.
+renewed, and asked about again while others are worked on. Killed at any point it loses nothing: a
+message that was not completed is delivered again, and an attempt that nobody finishes ends with its
+lease.
 """
 
 from __future__ import annotations

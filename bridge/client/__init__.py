@@ -8,8 +8,9 @@ Each function makes a `Call`: its SQL, its arguments, and what becomes of its ro
 `call_async` run it over a psycopg connection of the caller's, in the caller's transaction. An error
 of stagebus is raised as its class in `bridge.client.refusals`: `except JobEnded:`. One task or a
 million go through the same call. Parameters and results are JSON whose numbers keep their value
-(exact_json). `publish_and_wait` alone has a connection of its own. What each function does, locks and raises is said by its comment in SQL:
-`\\df+ stagebus.*` in psql.
+(exact_json). What each function does, locks and raises is said by its comment in SQL:
+`\\df+ stagebus.*` in psql. `publish_and_wait` and `wait_for_publication` alone make connections of
+their own.
 """
 
 from bridge.client.call import Call, Parameters, call, call_async

@@ -137,7 +137,7 @@ def seal_stage(job_id: UUID, stage: int) -> Call[StageSummary]:
 def publish_stage(
     job_id: UUID, stage: int, timeout: timedelta = timedelta(minutes=1)
 ) -> Call[Publication]:
-    """As seal_stage, but all or nothing: bridges publish it, and workers wait until it is confirmed.
+    """As seal_stage, but all or nothing: workers wait until all of it is published, or it goes.
 
     Only once the transaction is committed. Called again it answers what became of it.
     """

@@ -41,20 +41,20 @@ def publish_and_wait(
     database_url: str,
     job_id: UUID,
     stage: int,
-    timeout: timedelta = timedelta(minutes=1),
+    within: timedelta = timedelta(minutes=1),
     *,
     patience: float = PATIENCE,
     look: Look | None = None,
 ) -> Publication:
     """Publishes a filling stage, whose making is committed, and returns it confirmed or withdrawn.
 
-    It is withdrawn `timeout` after the call, unless it is confirmed by then. `look` is told of each
-    change. Called again for the same stage it waits, or answers, as the first time. Raises
+    It is withdrawn after `within`, unless it is confirmed by then. `look` is told of each change.
+    Called again for the same stage it waits, or answers, as the first time. Raises
     PublicationUnknown when the database has been away for `patience` seconds, DatabaseUnavailable
     when that was so from the start and nothing has happened, and what publish_stage raises.
     """
     return asyncio.run(
-        publish_and_wait_async(database_url, job_id, stage, timeout, patience=patience, look=look)
+        publish_and_wait_async(database_url, job_id, stage, within, patience=patience, look=look)
     )
 
 
@@ -62,13 +62,13 @@ async def publish_and_wait_async(
     database_url: str,
     job_id: UUID,
     stage: int,
-    timeout: timedelta = timedelta(minutes=1),
+    within: timedelta = timedelta(minutes=1),
     *,
     patience: float = PATIENCE,
     look: Look | None = None,
 ) -> Publication:
     """As `publish_and_wait`, without blocking."""
-    waiting = _Waiting(database_url, publish_stage(job_id, stage, timeout), patience, look)
+    waiting = _Waiting(database_url, publish_stage(job_id, stage, within), patience, look)
     return await waiting.decision()
 
 
@@ -163,5 +163,5 @@ class _Waiting:
         return PublicationUnknown(
             f"what became of stage {stage} of job {job_id} is not known: the database has been away"
             f" for {self._patience:g} s ({error}). It is or will be confirmed or withdrawn: ask"
-            f" again, with the same command or select * from stagebus.publication({asked})"
+            f" again, with the same command or stagebus.publication({asked})"
         )

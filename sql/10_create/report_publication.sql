@@ -56,6 +56,7 @@ begin
             then format('It is %s; what seal_stage seals is never provisional.', v_stage.state)
             else format('No publication of it has the nonce %s.', quote_literal(p_nonce)) end,
         'Call publish_stage for a filling stage, and pass the nonce that it returned.');
+    return null;
 end;
 $$;
 comment on function stagebus.report_publication(uuid, integer, text) is

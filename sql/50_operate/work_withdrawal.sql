@@ -10,7 +10,7 @@ as $$
 declare
     v_job_id   uuid := p_order.job_id;
     v_stage    integer := p_order.stage;
-    v_upto     integer := least(p_order.tasks, p_order.index_reached + p_limit::bigint)::integer;
+    v_upto     integer := least(p_order.tasks, p_order.index_reached + p_limit);
     v_left     integer := p_limit - (v_upto - p_order.index_reached);
     v_gone     integer;
     v_batches  integer := 0;
@@ -59,7 +59,7 @@ begin
                 else greatest(b.published_through, b.unanswered_through) end
                 - b.first_index + 1 as messages
         )
-        select count(*), coalesce(sum(g.messages), 0) into v_batches, v_messages
+        select count(*)::integer, coalesce(sum(g.messages), 0) into v_batches, v_messages
         from gone as g;
         v_left := v_left - v_batches;
     end if;

@@ -1,4 +1,4 @@
-"""A stage is published provisionally, and then confirmed or withdrawn; the caller gets yes or no."""
+"""A stage is published provisionally, then confirmed or withdrawn; the caller gets yes or no."""
 
 from __future__ import annotations
 
