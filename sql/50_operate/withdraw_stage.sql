@@ -14,6 +14,7 @@ declare
     v_found stagebus.publication_report;
 begin
     perform stagebus.require_read_committed('withdraw_stage');
+    -- Or the stage could have gone, and another of its number be there, between two looks.
     perform
     from stages as s
     where s.job_id = p_job_id and s.stage = p_stage

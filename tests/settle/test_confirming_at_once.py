@@ -129,6 +129,17 @@ def test_the_last_batch_and_a_failing_one(small: Client, first: str) -> None:
     assert small.count("orders") == 1
 
 
+def test_of_two_batches_that_fail_the_first_withdraws(small: Client) -> None:
+    told = small.provisional_stage(4, "small")
+    one, two = small.claim_batches(2)
+    other = small.session()
+    with behind(small, other, lambda: other.fail_batch(two, "second", max_attempts=1)) as answers:
+        small.fail_batch(one, "first", max_attempts=1)
+    assert answers == ["failed"]
+    assert str(small.publication(told.job_id).reason).endswith(": first")
+    assert small.count("orders") == 1
+
+
 def test_two_that_withdraw_leave_one_order(small: Client) -> None:
     told = small.provisional_stage(2, "small")
     small.advance(MINUTE)
