@@ -14,37 +14,46 @@ declare
     v_left     integer := p_limit - (v_upto - p_order.index_reached);
     v_gone     integer;
     v_batches  integer := 0;
-    v_messages bigint := 0;
+    v_messages bigint := 0::bigint;
 begin
     delete from tasks as t
     where t.job_id = v_job_id and t.stage = v_stage
         and t.task_index > p_order.index_reached and t.task_index <= v_upto;
+    -- Along the key up to the last of so many, not by a list of them: each row would be compared
+    -- with all of it while the table is not analysed.
     if v_left > 0 then
         delete from task_keys as k
-        where k.job_id = v_job_id and k.stage = v_stage and k.task_key in (
-            select l.task_key
-            from task_keys as l
-            where l.job_id = v_job_id and l.stage = v_stage
-            order by l.task_key
-            limit v_left);
+        where k.job_id = v_job_id and k.stage = v_stage and k.task_key <= (
+            select max(l.task_key)
+            from (
+                select m.task_key
+                from task_keys as m
+                where m.job_id = v_job_id and m.stage = v_stage
+                order by m.task_key
+                limit v_left
+            ) as l);
         get diagnostics v_gone = row_count;
         v_left := v_left - v_gone;
     end if;
     if v_left > 0 then
         delete from counter_slots as c
-        where c.job_id = v_job_id and c.stage = v_stage and c.slot_no in (
-            select l.slot_no
-            from counter_slots as l
-            where l.job_id = v_job_id and l.stage = v_stage
-            order by l.slot_no
-            limit v_left);
+        where c.job_id = v_job_id and c.stage = v_stage and c.slot_no <= (
+            select max(l.slot_no)
+            from (
+                select m.slot_no
+                from counter_slots as m
+                where m.job_id = v_job_id and m.stage = v_stage
+                order by m.slot_no
+                limit v_left
+            ) as l);
         get diagnostics v_gone = row_count;
         v_left := v_left - v_gone;
     end if;
     if v_left > 0 then
-        -- The ledger of a batch goes with it.
+        -- The ledger of a batch goes with it. Joined by all of the key, so that they are looked up
+        -- by it before the table is analysed.
         with listed as materialized (
-            select b.batch_id
+            select b.job_id, b.batch_id
             from batches as b
             where b.job_id = v_job_id and b.stage = v_stage
             order by b.batch_id
@@ -54,7 +63,7 @@ begin
         gone as (
             delete from batches as b
             using listed as l
-            where b.job_id = v_job_id and b.batch_id = l.batch_id
+            where b.job_id = l.job_id and b.batch_id = l.batch_id
             returning case b.state when 'publishing' then b.last_index
                 else greatest(b.published_through, b.unanswered_through) end
                 - b.first_index + 1 as messages

@@ -261,6 +261,31 @@ def test_a_large_one_goes_away_in_bounded_steps(small: Client) -> None:
     assert left(small) == set()
 
 
+def test_a_step_reads_about_what_it_deletes(client: Client) -> None:
+    client.set_task_type("tiny", batch_size=10)
+    job_id = client.create_job()
+    client.open_stage(job_id, 1, "tiny")
+    client.execute(
+        "select stagebus.append_tasks(%s, 1, array(select jsonb_build_object('id', k)"
+        " from generate_series(1, 30000) as k), task_key => 'id')",
+        job_id,
+    )
+    client.publish_stage(job_id)
+    client.withdraw_stage(job_id)
+    (order_id,) = client.column("select * from stagebus.working_orders()")
+    read = (
+        "select sum(coalesce(seq_tup_read, 0) + coalesce(idx_tup_fetch, 0))::integer"
+        " from pg_stat_xact_user_tables where schemaname = 'stagebus_data'"
+    )
+    status = ""
+    while status != "done":
+        with client.transaction():
+            before = client.value(read) or 0
+            status = client.order("work_order", order_id, 5000).status
+            assert client.value(read) - before < 10 * 5000
+    assert left(client) == set()
+
+
 def test_the_number_can_be_made_again_and_old_messages_stay_ghosts(small: Client) -> None:
     old = small.provisional_stage(2, "small")
     messages = small.batch_messages(small.claim())
