@@ -117,7 +117,7 @@ def test_a_queue_that_does_not_exist_is_no(
     client.set_destination("tasks", entity="nowhere")
     found = published(client, settings(), database_url, filling)
     assert str(found.reason).startswith("the broker refuses the destination tasks: ")
-    assert_nothing_is_left(client, filling, messages=0)
+    assert_nothing_is_left(client, filling)
 
 
 def test_a_broker_that_throttles_until_the_time_is_up_is_no(
@@ -126,7 +126,7 @@ def test_a_broker_that_throttles_until_the_time_is_up_is_no(
     fault(do="reject", condition="com.microsoft:server-busy", times=None)
     found = published(client, settings(), database_url, filling, timeout=2)
     assert "its time was up" in str(found.reason)
-    assert_nothing_is_left(client, filling, messages=0)
+    assert_nothing_is_left(client, filling)
     assert queue.stored == 0
 
 
@@ -271,6 +271,6 @@ def test_a_bridge_ends_what_nobody_waits_for(
             await becomes(lambda: client.count("stages") == 0, within=30)
 
     asyncio.run(scenario())
-    assert_nothing_is_left(client, filling, messages=0)
+    assert_nothing_is_left(client, filling)
     assert queue.stored == 0
     eventually(lambda: client.publication(filling).status == "withdrawn")
