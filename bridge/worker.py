@@ -5,8 +5,10 @@
 
 It shows what a worker in any language does: ask with `start_tasks`, do what says `run`, renew the
 leases of long work with `heartbeat_tasks`, report with `complete_tasks` or `fail_tasks`, and only
-then complete the messages. Killed at any point it loses nothing: a message that was not completed
-is delivered again, and an attempt that nobody finishes ends with its lease.
+then complete the messages. Messages whose stage is provisional (`wait`) are kept, their locks
+renewed, and asked about again while others are worked on. Killed at any point it loses nothing: a
+message that was not completed is delivered again, and an attempt that nobody finishes ends with its
+lease.
 """
 
 from __future__ import annotations
@@ -26,6 +28,7 @@ from bridge.contracts.base import reasons
 from bridge.contracts.tasks import TaskQueueMessage
 from bridge.errors import DatabaseUnavailable
 from bridge.exact_json import Json
+from bridge.kept import KeptMessages, Messages
 from bridge.logs import EventLog
 from bridge.settling import dead_letter, settle
 from bridge.task_calls import FIRST_DELAY, LONGEST_DELAY, Asked, TaskCalls, TaskFailed
@@ -46,8 +49,6 @@ class StartedTask(NamedTuple):
     parameters: Parameters
 
 
-Messages = dict[Asked, list[ServiceBusReceivedMessage]]
-
 Outcome: TypeAlias = "Json | TaskFailed"
 
 #: Does the work of some tasks and returns for each, in order, a result, None for no result, or a
@@ -57,6 +58,15 @@ Handler = Callable[[Sequence[StartedTask]], Sequence[Outcome]]
 #: The part of a lease after which it is renewed.
 HEARTBEAT = 1 / 3
 SHORTEST_HEARTBEAT = 0.2
+
+#: Seconds for which a receiver waits for messages.
+RECEIVE_WAIT = 1.0
+SHORTEST_WAIT = 0.05
+
+#: Messages of provisional stages that a worker keeps, in times of its batch size. With more it
+#: receives nothing until they are decided: to abandon them would use their deliveries up, and bring
+#: them to the dead letters.
+KEPT_BATCHES = 10
 
 
 @dataclass(frozen=True)
@@ -91,6 +101,7 @@ class Worker:
         self._name = name
         self._stopping = asyncio.Event()
         self._calls = TaskCalls(database_url, self._stopping)
+        self._kept = KeptMessages(KEPT_BATCHES * batch_size)
         self.totals = Totals()
 
     def stop(self) -> None:
@@ -111,8 +122,12 @@ class Worker:
                         ) as receiver,
                     ):
                         delay = FIRST_DELAY
+                        # Those of the receiver before are not ours any more.
+                        self._kept.take()
                         while not self._stopping.is_set():
                             await self.run_once(receiver)
+                        # Another worker asks again.
+                        await settle(receiver.abandon_message, _all(self._kept.take()))
                 except DatabaseUnavailable as error:
                     # Only when told to stop: then the messages are left to another worker.
                     log.warning("worker.left_messages", error=str(error))
@@ -127,21 +142,27 @@ class Worker:
         await self._calls.close()
 
     async def run_once(self, receiver: ServiceBusReceiver) -> int:
-        """Receives once and sees all of it through; returns how many messages."""
+        """Receives once and sees through what can be; returns how many messages it received."""
+        received = await self._receive(receiver)
+        held = await self._read(receiver, received)
+        for asked, messages in self._kept.due().items():
+            held.setdefault(asked, []).extend(messages)
+        if held:
+            waiting, pause = await self._work(receiver, held, uuid4())
+            self._kept.keep(waiting, pause)
+        return len(received)
+
+    async def _receive(self, receiver: ServiceBusReceiver) -> list[ServiceBusReceivedMessage]:
+        left = self._kept.seconds_left()
+        wait = RECEIVE_WAIT if left is None else min(RECEIVE_WAIT, max(SHORTEST_WAIT, left))
+        if self._kept.full:
+            await self._stops_within(wait)
+            return []
         try:
-            received = await receiver.receive_messages(self._batch_size, max_wait_time=1)
+            return await receiver.receive_messages(self._batch_size, max_wait_time=wait)
         except ValueError as error:
             # The SDK has closed the receiver after an error of a message before.
             raise ConnectionError(str(error)) from error
-        held = await self._read(receiver, received)
-        token = uuid4()
-        while held:
-            held, pause = await self._work(receiver, held, token)
-            if held and await self._stops_within(pause):
-                # They belong to a provisional stage; another worker asks again.
-                await settle(receiver.abandon_message, _all(held))
-                break
-        return len(received)
 
     async def _read(
         self, receiver: ServiceBusReceiver, received: Sequence[ServiceBusReceivedMessage]

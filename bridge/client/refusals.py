@@ -166,6 +166,18 @@ class DoesNotFitInOneSend(CallRefused):
     code = "SB126"
 
 
+class StageNotPublished(CallRefused):
+    """The stage was not published by publish_stage, or not with that nonce."""
+
+    code = "SB130"
+
+
+class StageBeingWithdrawn(CallRefused):
+    """What is left of a withdrawn stage of that number is still going away."""
+
+    code = "SB131"
+
+
 #: The exception of each SQLSTATE.
 BY_CODE: dict[str, type[CallRefused]] = {
     refusal.code: refusal for refusal in CallRefused.__subclasses__()

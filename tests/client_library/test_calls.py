@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import Callable
+from datetime import timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any, TypeVar
@@ -15,7 +16,7 @@ import pytest
 
 import bridge.client as calls
 from bridge.client import Call, call, call_async
-from bridge.client.refusals import BY_CODE, JobNotFound
+from bridge.client.refusals import BY_CODE, JobNotFound, StageNotFound, StageNotPublished
 from bridge.errors import CallRefused
 from tests.client import Client
 from tests.roles.test_matrix import MAY_EXECUTE
@@ -99,6 +100,22 @@ def test_orders(client: Client, run: Any) -> None:
     assert caught.value.code == "SB120"
 
 
+def test_a_stage_is_published_and_withdrawn(client: Client, run: Any) -> None:
+    job_id = run(calls.create_job("tiles"))
+    run(calls.create_stage_tasks(job_id, 1, "h3_hexagon", 2, seal=False))
+    told = run(calls.publish_stage(job_id, 1, timedelta(seconds=30)))
+    assert (told.status, told.tasks, told.batches, told.queued_batches) == ("waiting", 2, 1, 0)
+    assert run(calls.publication(job_id, 1, told.nonce)) == told
+    withdrawn = run(calls.withdraw_stage(job_id, 1, reason="a test", nonce=told.nonce))
+    assert (withdrawn.status, withdrawn.reason) == ("withdrawn", "a test")
+    assert run(calls.work_order(withdrawn.order_id)).status == "done"
+    with pytest.raises(StageNotFound):
+        run(calls.seal_stage(job_id, 1))
+    run(calls.create_stage_tasks(job_id, 1, "h3_hexagon", 2))
+    with pytest.raises(StageNotPublished):
+        run(calls.publication(job_id, 1, "0000000000"))
+
+
 def test_a_refusal_names_its_code_the_rule_and_the_way_out(run: Any) -> None:
     with pytest.raises(JobNotFound) as caught:
         run(calls.finish_job(UUID(int=0)))
@@ -134,5 +151,11 @@ def test_there_is_a_call_for_each_function_for_many_and_for_no_other() -> None:
         "set_task_type", "set_destination", "pause_destination", "resume_destination",
     }  # fmt: skip
     upkeep = {"maintain", "working_orders", "recount_stage"}
+    waiting = {
+        "publish_and_wait", "publish_and_wait_async", "wait_for_publication",
+        "wait_for_publication_async",
+    }  # fmt: skip
     made = {name for name in calls.__all__ if re.fullmatch(r"[a-z_]+", name)}
-    assert made - {"call", "call_async"} == functions - parts - one_task - settings - upkeep
+    assert (
+        made - {"call", "call_async"} - waiting == functions - parts - one_task - settings - upkeep
+    )

@@ -14,9 +14,8 @@ CREATE TABLE stagebus_data.stages (
     nonce text NOT NULL,
     tolerated_failures text DEFAULT '100%'::text NOT NULL,
     deadline timestamp with time zone,
+    confirm_by timestamp with time zone,
     on_failure text DEFAULT 'fail_job'::text NOT NULL,
-    atomic boolean DEFAULT false NOT NULL,
-    own_parameters boolean DEFAULT false NOT NULL,
     task_count integer DEFAULT 0 NOT NULL,
     batch_count integer DEFAULT 0 NOT NULL,
     body_bytes bigint DEFAULT 0 NOT NULL,
@@ -27,10 +26,12 @@ CREATE TABLE stagebus_data.stages (
     created_at timestamp with time zone NOT NULL,
     sealed_at timestamp with time zone,
     ended_at timestamp with time zone,
+    CONSTRAINT a_provisional_stage_has_a_time CHECK (((state <> 'provisional'::text) OR (confirm_by IS NOT NULL))),
+    CONSTRAINT a_provisional_stage_is_only_withdrawn_and_no_other_is CHECK (((ending IS NULL) OR ((ending = 'withdraw'::text) = (state = 'provisional'::text)))),
     CONSTRAINT a_stage_has_an_end_exactly_when_it_ended CHECK (((ended_at IS NULL) = (state = ANY (ARRAY['filling'::text, 'provisional'::text, 'blocked'::text, 'open'::text])))),
     CONSTRAINT a_stage_is_sealed_exactly_when_it_left_filling CHECK (((sealed_at IS NULL) = (state = 'filling'::text))),
     CONSTRAINT counts_are_not_negative CHECK ((LEAST((task_count)::bigint, (batch_count)::bigint, body_bytes, (open_groups)::bigint, (completed)::bigint, (failed)::bigint, (cancelled)::bigint) >= 0)),
-    CONSTRAINT ending_is_cancel_or_deadline CHECK ((ending = ANY (ARRAY['cancel'::text, 'deadline'::text]))),
+    CONSTRAINT ending_is_known CHECK ((ending = ANY (ARRAY['cancel'::text, 'deadline'::text, 'withdraw'::text]))),
     CONSTRAINT no_more_tasks_end_than_there_are CHECK (((((completed)::bigint + failed) + cancelled) <= task_count)),
     CONSTRAINT nonce_is_10_hex_digits CHECK ((nonce ~ '^[0-9a-f]{10}$'::text)),
     CONSTRAINT on_failure_is_fail_job_or_wait CHECK ((on_failure = ANY (ARRAY['fail_job'::text, 'wait'::text]))),
@@ -42,37 +43,6 @@ CREATE TABLE stagebus_data.stages (
 
 ALTER TABLE stagebus_data.stages OWNER TO stagebus_owner;
 
-CREATE TABLE stagebus_data.task_types (
-    task_type text NOT NULL,
-    destination text DEFAULT 'tasks'::text NOT NULL,
-    boundary text DEFAULT 'chunk'::text NOT NULL,
-    batch_size integer DEFAULT 1000 NOT NULL,
-    timeout interval DEFAULT '00:15:00'::interval NOT NULL,
-    start_timeout interval DEFAULT '14 days'::interval NOT NULL,
-    max_attempts integer DEFAULT 3 NOT NULL,
-    retry_delay interval DEFAULT '00:00:05'::interval NOT NULL,
-    max_retry_delay interval DEFAULT '00:10:00'::interval NOT NULL,
-    tolerated_failures text DEFAULT '100%'::text NOT NULL,
-    stage_timeout interval DEFAULT '00:00:00'::interval NOT NULL,
-    on_failure text DEFAULT 'fail_job'::text NOT NULL,
-    job_messages boolean DEFAULT false NOT NULL,
-    atomic boolean DEFAULT false NOT NULL,
-    created_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
-    CONSTRAINT batch_size_is_1_to_100000 CHECK (((batch_size >= 1) AND (batch_size <= 100000))),
-    CONSTRAINT boundary_is_known CHECK ((boundary = ANY (ARRAY['by_stage'::text, 'chunk'::text]))),
-    CONSTRAINT max_attempts_is_1_to_1000 CHECK (((max_attempts >= 1) AND (max_attempts <= 1000))),
-    CONSTRAINT max_retry_delay_is_at_most_7_days CHECK ((max_retry_delay <= '7 days'::interval)),
-    CONSTRAINT on_failure_is_fail_job_or_wait CHECK ((on_failure = ANY (ARRAY['fail_job'::text, 'wait'::text]))),
-    CONSTRAINT retry_delay_is_0_to_max_retry_delay CHECK (((retry_delay >= '00:00:00'::interval) AND (retry_delay <= max_retry_delay))),
-    CONSTRAINT stage_timeout_is_0_or_1_second_to_365_days CHECK (((stage_timeout = '00:00:00'::interval) OR ((stage_timeout >= '00:00:01'::interval) AND (stage_timeout <= '365 days'::interval)))),
-    CONSTRAINT start_timeout_is_0_or_10_seconds_to_365_days CHECK (((start_timeout = '00:00:00'::interval) OR ((start_timeout >= '00:00:10'::interval) AND (start_timeout <= '365 days'::interval)))),
-    CONSTRAINT task_type_has_1_to_100_characters CHECK (((length(task_type) >= 1) AND (length(task_type) <= 100))),
-    CONSTRAINT timeout_is_1_second_to_7_days CHECK (((timeout >= '00:00:01'::interval) AND (timeout <= '7 days'::interval))),
-    CONSTRAINT tolerated_failures_is_a_number_or_a_percentage CHECK ((tolerated_failures ~ '^([0-9]{1,9}|(100|[0-9]{1,2}(\.[0-9]{1,6})?)%)$'::text))
-);
-
-ALTER TABLE stagebus_data.task_types OWNER TO stagebus_owner;
-
 CREATE TABLE stagebus_data.batches (
     job_id uuid NOT NULL,
     batch_id uuid NOT NULL,
@@ -81,7 +51,6 @@ CREATE TABLE stagebus_data.batches (
     destination text NOT NULL,
     seq bigint NOT NULL,
     scattered boolean DEFAULT false NOT NULL,
-    atomic boolean DEFAULT false NOT NULL,
     first_index integer NOT NULL,
     last_index integer NOT NULL,
     task_count integer NOT NULL,
@@ -106,7 +75,6 @@ CREATE TABLE stagebus_data.batches (
     CONSTRAINT a_job_batch_is_scattered_and_has_one_message CHECK (((kind = 'tasks'::text) OR (scattered AND (task_count = 1)))),
     CONSTRAINT a_queued_batch_is_published_through_its_last_task CHECK (((state <> 'queued'::text) OR ((published_through = last_index) AND (queued_at IS NOT NULL)))),
     CONSTRAINT a_range_batch_has_all_of_its_range CHECK ((scattered OR (task_count = ((last_index - first_index) + 1)))),
-    CONSTRAINT an_atomic_batch_is_published_whole CHECK (((NOT atomic) OR ((published_through = (first_index - 1)) OR (published_through = last_index)))),
     CONSTRAINT batch_state_is_known CHECK ((state = ANY (ARRAY['pending_queue'::text, 'publishing'::text, 'queued'::text, 'held'::text, 'failed'::text, 'cancelled'::text]))),
     CONSTRAINT kind_is_tasks_or_job CHECK ((kind = ANY (ARRAY['tasks'::text, 'job'::text]))),
     CONSTRAINT only_a_queued_batch_is_due_to_be_started CHECK (((start_due_at IS NULL) OR (state = 'queued'::text))),
@@ -137,7 +105,7 @@ CREATE TABLE stagebus_data.orders (
     ordered_at timestamp with time zone NOT NULL,
     ended_at timestamp with time zone,
     stopped_by text,
-    CONSTRAINT action_is_known CHECK ((action = ANY (ARRAY['cancel_job'::text, 'cancel_stage'::text, 'hold_batch'::text, 'unhold_batch'::text, 'retry_batch'::text, 'retry_tasks'::text, 'set_stage'::text]))),
+    CONSTRAINT action_is_known CHECK ((action = ANY (ARRAY['cancel_job'::text, 'cancel_stage'::text, 'hold_batch'::text, 'unhold_batch'::text, 'retry_batch'::text, 'retry_tasks'::text, 'set_stage'::text, 'withdraw_stage'::text]))),
     CONSTRAINT an_order_has_an_end_exactly_when_it_ended CHECK (((ended_at IS NULL) = (state = 'working'::text))),
     CONSTRAINT order_counts_are_not_negative CHECK ((LEAST(tasks, tasks_done, batches_done) >= 0)),
     CONSTRAINT order_state_is_known CHECK ((state = ANY (ARRAY['working'::text, 'done'::text, 'stopped'::text]))),
@@ -368,6 +336,36 @@ CREATE TABLE stagebus_data.task_keys (
 
 ALTER TABLE stagebus_data.task_keys OWNER TO stagebus_owner;
 
+CREATE TABLE stagebus_data.task_types (
+    task_type text NOT NULL,
+    destination text DEFAULT 'tasks'::text NOT NULL,
+    boundary text DEFAULT 'chunk'::text NOT NULL,
+    batch_size integer DEFAULT 1000 NOT NULL,
+    timeout interval DEFAULT '00:15:00'::interval NOT NULL,
+    start_timeout interval DEFAULT '14 days'::interval NOT NULL,
+    max_attempts integer DEFAULT 3 NOT NULL,
+    retry_delay interval DEFAULT '00:00:05'::interval NOT NULL,
+    max_retry_delay interval DEFAULT '00:10:00'::interval NOT NULL,
+    tolerated_failures text DEFAULT '100%'::text NOT NULL,
+    stage_timeout interval DEFAULT '00:00:00'::interval NOT NULL,
+    on_failure text DEFAULT 'fail_job'::text NOT NULL,
+    job_messages boolean DEFAULT false NOT NULL,
+    created_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    CONSTRAINT batch_size_is_1_to_100000 CHECK (((batch_size >= 1) AND (batch_size <= 100000))),
+    CONSTRAINT boundary_is_known CHECK ((boundary = ANY (ARRAY['by_stage'::text, 'chunk'::text]))),
+    CONSTRAINT max_attempts_is_1_to_1000 CHECK (((max_attempts >= 1) AND (max_attempts <= 1000))),
+    CONSTRAINT max_retry_delay_is_at_most_7_days CHECK ((max_retry_delay <= '7 days'::interval)),
+    CONSTRAINT on_failure_is_fail_job_or_wait CHECK ((on_failure = ANY (ARRAY['fail_job'::text, 'wait'::text]))),
+    CONSTRAINT retry_delay_is_0_to_max_retry_delay CHECK (((retry_delay >= '00:00:00'::interval) AND (retry_delay <= max_retry_delay))),
+    CONSTRAINT stage_timeout_is_0_or_1_second_to_365_days CHECK (((stage_timeout = '00:00:00'::interval) OR ((stage_timeout >= '00:00:01'::interval) AND (stage_timeout <= '365 days'::interval)))),
+    CONSTRAINT start_timeout_is_0_or_10_seconds_to_365_days CHECK (((start_timeout = '00:00:00'::interval) OR ((start_timeout >= '00:00:10'::interval) AND (start_timeout <= '365 days'::interval)))),
+    CONSTRAINT task_type_has_1_to_100_characters CHECK (((length(task_type) >= 1) AND (length(task_type) <= 100))),
+    CONSTRAINT timeout_is_1_second_to_7_days CHECK (((timeout >= '00:00:01'::interval) AND (timeout <= '7 days'::interval))),
+    CONSTRAINT tolerated_failures_is_a_number_or_a_percentage CHECK ((tolerated_failures ~ '^([0-9]{1,9}|(100|[0-9]{1,2}(\.[0-9]{1,6})?)%)$'::text))
+);
+
+ALTER TABLE stagebus_data.task_types OWNER TO stagebus_owner;
+
 CREATE TABLE stagebus_data.tasks_from_WEEK (
     job_id uuid CONSTRAINT tasks_job_id_not_null NOT NULL,
     stage integer CONSTRAINT tasks_stage_not_null NOT NULL,
@@ -503,6 +501,8 @@ CREATE UNIQUE INDEX orders_by_id ON stagebus_data.orders USING btree (order_id);
 CREATE INDEX orders_working ON stagebus_data.orders USING btree (order_id) WHERE (state = 'working'::text);
 
 CREATE INDEX running_attempts_by_lease ON stagebus_data.running_attempts USING btree (lease_until);
+
+CREATE INDEX stages_by_confirm_by ON stagebus_data.stages USING btree (confirm_by) WHERE ((state = 'provisional'::text) AND (ending IS NULL));
 
 CREATE INDEX stages_by_deadline ON stagebus_data.stages USING btree (deadline) WHERE ((deadline IS NOT NULL) AND (ended_at IS NULL));
 

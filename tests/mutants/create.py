@@ -9,7 +9,7 @@ TWO = "tests/create/test_two_producers.py"
 ATOMIC = "tests/create/test_atomic_batches.py"
 SIZES = "tests/create/test_sizes_of_sends.py"
 
-#: How seal_stage makes its batches.
+#: How lay_out_stage makes its batches.
 INSERT = """        insert into batches (
             job_id, batch_id, stage, destination, atomic, first_index, last_index, task_count,
             ready_at, published_through, created_at)
@@ -44,16 +44,16 @@ MUTANTS = (
     ),
     Mutant(
         "a-dedupe-key-gives-another-job",
-        "sql/10_create/create_job.sql",
-        "            return v_owner;\n",
+        "sql/10_create/add_job.sql",
+        "            is_new := false;\n            return;\n",
         "",
         "the same request made twice is two jobs",
         ("tests/create/test_create_job.py::test_the_same_key_gives_the_same_job",),
     ),
     Mutant(
         "a-dedupe-key-works-in-any-isolation",
-        "sql/10_create/create_job.sql",
-        "        perform stagebus.require_read_committed('create_job with a dedupe key');\n",
+        "sql/10_create/add_job.sql",
+        "        perform stagebus.require_read_committed('a job with a dedupe key');\n",
         "",
         "a key that another session has just used gives no job at all",
         ("tests/create/test_create_job.py::test_a_dedupe_key_needs_read_committed",),
@@ -98,7 +98,7 @@ MUTANTS = (
     ),
     Mutant(
         "a-seal-tells-after-it-has-made-its-batches",
-        "sql/10_create/seal_stage.sql",
+        "sql/10_create/lay_out_stage.sql",
         """        perform stagebus.hint_bridges(v_stage.destination);
 """
         + INSERT,
@@ -110,7 +110,7 @@ MUTANTS = (
     ),
     Mutant(
         "the-last-slot-is-as-full-as-the-others",
-        "sql/10_create/seal_stage.sql",
+        "sql/10_create/lay_out_stage.sql",
         "                - nth % part.lanes + part.lanes - 1) / part.lanes\n",
         "                + part.lanes - 1) / part.lanes\n",
         "slots wait for tasks that do not exist, and the stage never ends",

@@ -105,10 +105,10 @@ MUTANTS = (
         "finish-batch-ignores-the-epoch",
         "sql/30_settle/finish_batch.sql",
         """        and b.job_id = p_job_id and b.batch_id = p_batch_id
-        and b.state = 'publishing' and b.claim_epoch = p_claim_epoch;
+        and b.state = 'publishing' and b.claim_epoch = p_claim_epoch
 """,
         """        and b.job_id = p_job_id and b.batch_id = p_batch_id
-        and b.state = 'publishing';
+        and b.state = 'publishing'
 """,
         "a late bridge marks queued what another has not sent yet: tasks are lost",
         (LATE,),

@@ -73,8 +73,8 @@ MUTANTS = (
     Mutant(
         "an-attempt-of-the-future-starts",
         START_TASKS,
-        "                    or a.attempt is null or a.attempt > t.attempt then 'ghost'\n",
-        "                    or a.attempt is null then 'ghost'\n",
+        "                    or a.attempt is null or a.attempt > t.attempt\n",
+        "                    or a.attempt is null\n",
         "after a failover that lost the retry, its message runs as the attempt before",
         (f"{START}::test_what_the_database_does_not_know_is_a_ghost",),
     ),

@@ -18,6 +18,9 @@ MAY_EXECUTE: dict[str, set[str]] = {
     "append_tasks": PRODUCER,
     "append_numbered_tasks": PRODUCER,
     "seal_stage": PRODUCER,
+    "publish_stage": PRODUCER,
+    "publication": {"producer", "operator"},
+    "withdraw_stage": {"producer", "operator"},
     "begin_stage": PRODUCER,
     "summarise_stage": PRODUCER,
     "raise_error": PRODUCER,
@@ -119,7 +122,8 @@ def test_public_has_nothing(client: Client) -> None:
         " where n.nspname in ('stagebus', 'stagebus_data') and a.grantee = 0"
         " union all select 'type', t.oid::regtype::text from pg_type as t,"
         " aclexplode(coalesce(t.typacl, acldefault('T', t.typowner))) as a"
-        " where t.oid = 'stagebus.stage_summary'::regtype and a.grantee = 0"
+        " where t.oid in ('stagebus.stage_summary'::regtype, 'stagebus.order_report'::regtype,"
+        " 'stagebus.publication_report'::regtype) and a.grantee = 0"
     )
     assert granted == []
 

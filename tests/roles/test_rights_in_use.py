@@ -12,10 +12,12 @@ from tests.roles.test_matrix import MAY_EXECUTE, ROLES
 INTERNAL = {
     "begin_cancelling",
     "begin_order",
+    "begin_withdrawal",
     "check_message_size",
     "check_nesting",
     "check_results",
     "clock",
+    "confirm_stage",
     "count_ended_tasks",
     "count_reopened_tasks",
     "cut_atomic_batches",
@@ -36,6 +38,7 @@ INTERNAL = {
     "is_task_id",
     "job_id_of",
     "job_message",
+    "lay_out_stage",
     "lock_batch",
     "lock_filling_stage",
     "lock_order",
@@ -51,10 +54,13 @@ INTERNAL = {
     "parse_task_ids",
     "publish_again",
     "publish_job_message",
+    "queued_batches",
     "record_unreported_send",
+    "remove_stage",
     "reopen_job",
     "reopen_stage",
     "report_order",
+    "report_publication",
     "republish_unstarted",
     "require_read_committed",
     "result_limit",
@@ -71,6 +77,10 @@ INTERNAL = {
     "work_cancelling",
     "work_retry_batch",
     "work_retry_tasks",
+    "work_withdrawal",
+    "withdraw_overdue_stage",
+    "withdraw_overdue_stages",
+    "withdraw_provisional",
 }
 
 
@@ -152,7 +162,7 @@ def test_only_functions_that_need_the_owners_rights_have_them(
     )
     if definer:
         sweeps = {"end_lost_attempts", "gather_retries", "republish_unstarted"}
-        sweeps |= {"ensure_partition", "end_overdue_stages"}
+        sweeps |= {"ensure_partition", "end_overdue_stages", "withdraw_overdue_stages"}
         assert names <= {*MAY_EXECUTE, *sweeps}
     else:
         pure = {"api_version", "raise_error", "create_stage_tasks_from_query"}
