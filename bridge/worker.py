@@ -21,7 +21,7 @@ from typing import NamedTuple, TypeAlias
 from uuid import UUID, uuid4
 
 from azure.servicebus import ServiceBusReceivedMessage
-from azure.servicebus.aio import AutoLockRenewer, ServiceBusClient, ServiceBusReceiver
+from azure.servicebus.aio import ServiceBusClient
 from azure.servicebus.exceptions import ServiceBusError
 
 from bridge.contracts.base import reasons
@@ -29,14 +29,12 @@ from bridge.contracts.tasks import TaskQueueMessage
 from bridge.errors import DatabaseUnavailable
 from bridge.exact_json import Json
 from bridge.kept import KeptMessages, Messages
+from bridge.locks import Link, linked
 from bridge.logs import EventLog
 from bridge.settling import dead_letter, settle
 from bridge.task_calls import FIRST_DELAY, LONGEST_DELAY, Asked, TaskCalls, TaskFailed
 
 log = EventLog("stagebus.worker")
-
-#: Seconds for which the SDK renews the lock of a message that is being worked on.
-MAX_LOCK_RENEWAL = 24 * 3600.0
 
 Parameters = dict[str, Json]
 
@@ -65,8 +63,8 @@ SHORTEST_WAIT = 0.05
 
 #: Messages of provisional stages that a worker keeps, in times of its batch size. With more it
 #: receives nothing until they are decided: to abandon them would use their deliveries up, and bring
-#: them to the dead letters.
-KEPT_BATCHES = 10
+#: them to the dead letters; and each costs a renewal every few seconds.
+KEPT_BATCHES = 5
 
 
 @dataclass(frozen=True)
@@ -116,18 +114,17 @@ class Worker:
                 try:
                     async with (
                         ServiceBusClient.from_connection_string(self._connection_string) as client,
-                        AutoLockRenewer(max_lock_renewal_duration=MAX_LOCK_RENEWAL) as renewer,
-                        client.get_queue_receiver(
-                            self._queue, auto_lock_renewer=renewer
-                        ) as receiver,
+                        client.get_queue_receiver(self._queue) as receiver,
+                        linked(receiver) as link,
                     ):
                         delay = FIRST_DELAY
                         # Those of the receiver before are not ours any more.
                         self._kept.take()
                         while not self._stopping.is_set():
-                            await self.run_once(receiver)
+                            await self.run_once(link)
                         # Another worker asks again.
-                        await settle(receiver.abandon_message, _all(self._kept.take()))
+                        async with link.using:
+                            await settle(receiver.abandon_message, _all(self._kept.take()))
                 except DatabaseUnavailable as error:
                     # Only when told to stop: then the messages are left to another worker.
                     log.warning("worker.left_messages", error=str(error))
@@ -141,32 +138,35 @@ class Worker:
     async def close(self) -> None:
         await self._calls.close()
 
-    async def run_once(self, receiver: ServiceBusReceiver) -> int:
+    async def run_once(self, link: Link) -> int:
         """Receives once and sees through what can be; returns how many messages it received."""
-        received = await self._receive(receiver)
-        held = await self._read(receiver, received)
+        received = await self._receive(link)
+        held = await self._read(link, received)
         for asked, messages in self._kept.due().items():
             held.setdefault(asked, []).extend(messages)
         if held:
-            waiting, pause = await self._work(receiver, held, uuid4())
+            waiting, pause = await self._work(link, held, uuid4())
             self._kept.keep(waiting, pause)
         return len(received)
 
-    async def _receive(self, receiver: ServiceBusReceiver) -> list[ServiceBusReceivedMessage]:
+    async def _receive(self, link: Link) -> list[ServiceBusReceivedMessage]:
         left = self._kept.seconds_left()
         wait = RECEIVE_WAIT if left is None else min(RECEIVE_WAIT, max(SHORTEST_WAIT, left))
         if self._kept.full:
             await self._stops_within(wait)
             return []
         try:
-            return await receiver.receive_messages(self._batch_size, max_wait_time=wait)
+            async with link.using:
+                received = await link.receiver.receive_messages(
+                    self._batch_size, max_wait_time=wait
+                )
         except ValueError as error:
             # The SDK has closed the receiver after an error of a message before.
             raise ConnectionError(str(error)) from error
+        link.hold(received)
+        return received
 
-    async def _read(
-        self, receiver: ServiceBusReceiver, received: Sequence[ServiceBusReceivedMessage]
-    ) -> Messages:
+    async def _read(self, link: Link, received: Sequence[ServiceBusReceivedMessage]) -> Messages:
         """The messages by what they ask for; those that are not ours to read are dead-lettered."""
         readable: Messages = {}
         for message in received:
@@ -175,15 +175,15 @@ class Worker:
             except (ValueError, TypeError) as error:
                 # TypeError: the body is no AMQP data section.
                 why = reasons(error)
-                await dead_letter(receiver, [message], "not a TaskQueueMessage", why)
+                async with link.using:
+                    await dead_letter(link.receiver, [message], "not a TaskQueueMessage", why)
+                link.let_go([message])
             else:
                 asked = Asked(task.task_id, task.attempt, task.nonce, task.task_type)
                 readable.setdefault(asked, []).append(message)
         return readable
 
-    async def _work(
-        self, receiver: ServiceBusReceiver, held: Messages, token: UUID
-    ) -> tuple[Messages, float]:
+    async def _work(self, link: Link, held: Messages, token: UUID) -> tuple[Messages, float]:
         """Sees through what is to be seen through now.
 
         Returns the messages whose stage is provisional, and the seconds to wait with them.
@@ -208,8 +208,10 @@ class Worker:
             self.totals.passed_over + len(held) - len(waiting) - completed - failed,
             self.totals.failed + failed,
         )
-        seen_through = {asked: held[asked] for asked in held if asked not in waiting}
-        await settle(receiver.complete_message, _all(seen_through))
+        seen_through = _all({asked: held[asked] for asked in held if asked not in waiting})
+        async with link.using:
+            await settle(link.receiver.complete_message, seen_through)
+        link.let_go(seen_through)
         return waiting, pause.total_seconds()
 
     async def _do(
