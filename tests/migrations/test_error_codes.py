@@ -18,7 +18,8 @@ def test_the_codes_of_sql_and_of_the_document_agree() -> None:
 
 def test_every_error_of_ours_is_raised_through_one_function() -> None:
     for path in code_files():
-        if path.name != "raise_error.sql":
+        # The role that calls a plan's function may call no other of ours.
+        if path.name not in ("raise_error.sql", "call_plan_function.sql"):
             assert "raise exception" not in path.read_text("utf-8").lower(), path.name
 
 

@@ -101,8 +101,8 @@ MUTANTS = (
     Mutant(
         "a-repair-advances-the-job-again",
         "sql/40_workers/end_stage.sql",
-        "    elsif not v_stage.repair then\n",
-        "    else\n",
+        "    if not v_job.cancelling and not v_stage.repair then\n",
+        "    if not v_job.cancelling then\n",
         "the stage after the repaired one is made a second time",
         (f"{POLICY}::test_a_stage_that_the_job_went_past_is_repaired_and_advances_nothing",),
     ),

@@ -60,7 +60,7 @@ MUTANTS = (
     ),
     Mutant(
         "the-nonce-is-the-jobs",
-        "sql/10_create/open_stage.sql",
+        "sql/10_create/add_stage.sql",
         "right(replace(gen_random_uuid()::text, '-', ''), 10)",
         "right(p_job_id::text, 10)",
         "the messages of a stage that is made again after a rollback are dropped as duplicates",
@@ -218,9 +218,8 @@ MUTANTS = (
     Mutant(
         "a-job-is-finished-while-a-stage-is-opened",
         "sql/10_create/finish_job.sql",
-        "    select j.state into v_state from jobs as j"
-        " where j.job_id = p_job_id for no key update;\n",
-        "    select j.state into v_state from jobs as j where j.job_id = p_job_id;\n",
+        "    where j.job_id = p_job_id\n    for no key update;\n",
+        "    where j.job_id = p_job_id;\n",
         "a stage that is being made is left in a job that has ended",
         (f"{TWO}::test_a_job_is_not_finished_under_a_stage_that_is_being_made",),
     ),
