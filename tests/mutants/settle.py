@@ -208,8 +208,8 @@ MUTANTS = (
     Mutant(
         "a-task-of-an-atomic-batch-fails-alone",
         "sql/30_settle/fail_unsendable_task.sql",
-        "        and not b.atomic\n",
-        "",
+        "\n        and not b.atomic\n        and",
+        "\n        and",
         "one task of a batch that goes out whole or not at all is left behind",
         (f"{ATOMIC}::test_no_task_of_it_fails_alone",),
     ),
