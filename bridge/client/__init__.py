@@ -3,6 +3,7 @@
     job_id = call(connection, create_job("tiles", {"zoom": 5}))
     call(connection, create_stage_tasks(job_id, 1, "render", 1_000_000))
     job_id = await call_async(connection, create_job("tiles"))
+    job_id = call(connection, submit_job("tile_pyramid", {"box": [5.5, 43.5, 16.5, 48.5]}))
 
 Each function makes a `Call`: its SQL, its arguments, and what becomes of its rows. `call` and
 `call_async` run it over a psycopg connection of the caller's, in the caller's transaction. An error
@@ -26,6 +27,16 @@ from bridge.client.operator import (
     undo_order,
     unhold_batch,
     work_order,
+)
+from bridge.client.plans import (
+    Advance,
+    PlannedStage,
+    StageResult,
+    advance_job,
+    define_job_type,
+    explain_plan,
+    stage_results_by_name,
+    submit_job,
 )
 from bridge.client.producer import (
     Publication,
@@ -57,13 +68,17 @@ from bridge.client.worker import (
 )
 
 __all__ = [
+    "Advance",
     "Call",
     "FailedTask",
     "Order",
     "Parameters",
+    "PlannedStage",
     "Publication",
+    "StageResult",
     "StageSummary",
     "StartedTask",
+    "advance_job",
     "call",
     "call_async",
     "cancel_job",
@@ -73,6 +88,8 @@ __all__ = [
     "create_stage_tasks",
     "create_stage_tasks_from_array",
     "create_stage_tasks_from_query",
+    "define_job_type",
+    "explain_plan",
     "fail_tasks",
     "finish_job",
     "heartbeat_tasks",
@@ -86,8 +103,10 @@ __all__ = [
     "seal_stage",
     "set_stage",
     "stage_results",
+    "stage_results_by_name",
     "start_tasks",
     "stop_order",
+    "submit_job",
     "undo_order",
     "unhold_batch",
     "wait_for_publication",

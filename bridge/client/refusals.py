@@ -178,6 +178,42 @@ class StageBeingWithdrawn(CallRefused):
     code = "SB131"
 
 
+class PlanRefused(CallRefused):
+    """A plan is not usable, or is another role's."""
+
+    code = "SB140"
+
+
+class PlanCycle(CallRefused):
+    """Stages of a plan wait for each other."""
+
+    code = "SB141"
+
+
+class PlanFunctionRefused(CallRefused):
+    """A function cannot be called by a plan."""
+
+    code = "SB142"
+
+
+class NoPlan(CallRefused):
+    """The job, or its type, has no plan."""
+
+    code = "SB143"
+
+
+class JobHasPlan(CallRefused):
+    """The job's plan makes its stages, and nobody else does."""
+
+    code = "SB144"
+
+
+class PlanValueRefused(CallRefused):
+    """A count, condition or group of a plan gives nothing usable for this job."""
+
+    code = "SB145"
+
+
 #: The exception of each SQLSTATE.
 BY_CODE: dict[str, type[CallRefused]] = {
     refusal.code: refusal for refusal in CallRefused.__subclasses__()

@@ -69,18 +69,20 @@ class JobRecord(Contract):
         json_schema_extra=BY_CALLER,
     )
     status: JobStatus = Field(
-        description="created until its first stage, running until finish_job, then how it ended.",
+        description="created until its first stage, running until finish_job or its plan's end, then"
+        " how it ended.",
         json_schema_extra=BY_SQL,
     )
     parameters: JsonObject = Field(
-        description="The job's parameters, as given to create_job.", json_schema_extra=BY_CALLER
+        description="The job's parameters, as given to create_job or submit_job.",
+        json_schema_extra=BY_CALLER,
     )
     created_at: AwareDatetime = Field(
-        description="When create_job was called, on the database's clock; kept in UTC.",
+        description="When it was created or submitted, on the database's clock; kept in UTC.",
         json_schema_extra=BY_SQL,
     )
     created_by: str = Field(
-        description="The database's login that called create_job.", json_schema_extra=BY_SQL
+        description="The database's login that created or submitted it.", json_schema_extra=BY_SQL
     )
     started_at: AwareDatetime | None = Field(
         default=None,
@@ -99,11 +101,44 @@ class JobRecord(Contract):
     )
     due_after_stage: Stage | None = Field(
         default=None,
-        description="This stage has ended, and the next one or finish_job is due; null if not.",
+        description="This stage has ended, and the next one, finish_job or advance_job is due; null"
+        " if not, and of a submitted job that has no stage yet.",
         json_schema_extra=BY_SQL,
     )
     due_since: AwareDatetime | None = Field(
         default=None,
-        description="When that stage ended, in UTC; null as due_after_stage is.",
+        description="Since when it is due: when that stage ended, or the job was submitted, in UTC;"
+        " null if it is not.",
+        json_schema_extra=BY_SQL,
+    )
+    plan_version: Annotated[int, Field(strict=True, ge=1)] | None = Field(
+        default=None,
+        description="The version of its type's plan that makes its stages; null without a plan.",
+        json_schema_extra=BY_SQL,
+    )
+    failed_advances: Annotated[int, Field(strict=True, ge=1)] | None = Field(
+        default=None,
+        description="How often in a row its plan could not make what is due; null if it could.",
+        json_schema_extra=BY_SQL,
+    )
+    failing_stage: str | None = Field(
+        default=None,
+        description="The name of the plan's stage that could not be made; null for none.",
+        json_schema_extra=BY_SQL,
+    )
+    why: str | None = Field(
+        default=None,
+        description="What could not be done: the stage, and what its tasks come from; null for"
+        " nothing.",
+        json_schema_extra=BY_SQL,
+    )
+    error: Annotated[str, Field(max_length=8192)] | None = Field(
+        default=None,
+        description="The SQLSTATE and the text of the error that prevented it; null for none.",
+        json_schema_extra=BY_SQL,
+    )
+    next_advance_at: AwareDatetime | None = Field(
+        default=None,
+        description="When it is tried again, in UTC; null unless it failed.",
         json_schema_extra=BY_SQL,
     )

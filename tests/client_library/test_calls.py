@@ -16,9 +16,20 @@ import pytest
 
 import bridge.client as calls
 from bridge.client import Call, call, call_async
-from bridge.client.refusals import BY_CODE, JobNotFound, StageNotFound, StageNotPublished
+from bridge.client.refusals import (
+    BY_CODE,
+    JobHasPlan,
+    JobNotFound,
+    NoPlan,
+    PlanCycle,
+    PlanFunctionRefused,
+    PlanRefused,
+    StageNotFound,
+    StageNotPublished,
+)
 from bridge.errors import CallRefused
 from tests.client import Client
+from tests.plans.functions import returning
 from tests.roles.test_matrix import MAY_EXECUTE
 
 T = TypeVar("T")
@@ -40,7 +51,6 @@ def run(request: pytest.FixtureRequest, client: Client, database_url: str) -> An
 
 
 def test_a_job_from_its_creation_to_its_end(client: Client, run: Any) -> None:
-    exact = Decimal("0.12345678901234567890")
     job_id = run(calls.create_job("tiles", {"zoom": 5}, dedupe_key="once"))
     assert run(calls.create_job("tiles", {"zoom": 5}, dedupe_key="once")) == job_id
     summary = run(calls.create_stage_tasks(job_id, 1, "h3_hexagon", 2, {"n": exact}, seal=False))
@@ -116,6 +126,89 @@ def test_a_stage_is_published_and_withdrawn(client: Client, run: Any) -> None:
         run(calls.publication(job_id, 1, "0000000000"))
 
 
+def test_a_plan_from_its_definition_to_the_end_of_a_job(client: Client, run: Any) -> None:
+    client.execute("create schema gis")
+    client.execute("grant usage on schema gis to stagebus_nobody")
+    merge = returning(
+        client,
+        "select jsonb_build_object('z', r.task_index, 'm', r.result)"
+        " from stagebus.stage_results_by_name(p_job_id, 'a') as r",
+    )
+    plan = {
+        "stages": [
+            {"name": "a", "task_type": "h3_hexagon", "count": "$.parameters.n"},
+            {"name": "b", "task_type": "h3_hexagon", "tasks": merge, "group_by": "z"},
+            {"name": "c", "task_type": "h3_hexagon", "count": 1, "skip_when": "1 == 1"},
+        ]
+    }
+    assert run(calls.define_job_type("tiles", plan)) == 1
+    assert run(calls.define_job_type("tiles", plan)) == 1
+    assert run(calls.explain_plan("tiles", {"n": 2})) == [
+        (1, "a", "h3_hexagon", "", '$."parameters"."n"', 2, 1, False, None),
+        (2, "b", "h3_hexagon", "a", "gis.tiles(), a stage for each 'z'", None, None, False, None),
+        (3, "c", "h3_hexagon", "b", "1", 0, 0, True, None),
+    ]
+    assert run(calls.explain_plan("tiles"))[0].note == "the count of stage a is not there"
+
+    job_id = run(calls.submit_job("tiles", {"n": 2}, dedupe_key="once"))
+    assert run(calls.submit_job("tiles", {"n": 2}, dedupe_key="once")) == job_id
+    done = run(calls.advance_job(job_id))
+    assert done == (job_id, "advanced", "running", 1, 2, "a: 2 tasks")
+    assert run(calls.advance_job(job_id)).status == "nothing to make"
+    client.end_stage_of(job_id, 1, result={"n": 5})
+    assert run(calls.stage_results_by_name(job_id, "a")) == [
+        (1, None, 1, {"n": 5}),
+        (1, None, 2, {"n": 5}),
+    ]
+    assert run(calls.advance_job(job_id)).note == "b 1: 1 tasks, b 2: 1 tasks"
+    client.end_stage_of(job_id, 2)
+    client.end_stage_of(job_id, 4)
+    assert run(calls.stage_results_by_name(job_id, "b")) == [(2, "1", 1, None), (4, "2", 1, None)]
+    assert run(calls.advance_job(job_id)).job_status == "completed"
+
+
+def test_a_plan_that_cannot_go_on_says_so_without_an_exception(client: Client, run: Any) -> None:
+    stages = [{"name": "a", "task_type": "h3_hexagon", "count": "$.parameters.n"}]
+    run(calls.define_job_type("tiles", {"stages": stages}))
+    job_id = run(calls.submit_job("tiles"))
+    failed = run(calls.advance_job(job_id))
+    assert failed[1:] == ("failed", "created", None, 0, "the count of stage a is not there")
+    assert client.job(job_id).error.startswith("SB145: ")
+
+
+def plan_of(*stages: dict[str, Any]) -> Call[int]:
+    given = [{"name": "a", "task_type": "h3_hexagon", "count": 1} | stage for stage in stages]
+    return calls.define_job_type("tiles", {"stages": given})
+
+
+REFUSED = {
+    PlanRefused: plan_of({"count": "many"}),
+    PlanCycle: plan_of({"after": ["b"]}, {"name": "b"}),
+    NoPlan: calls.submit_job("none"),
+}
+
+
+@pytest.mark.parametrize("kind", REFUSED)
+def test_what_is_refused_of_a_plan_has_a_class_of_its_own(run: Any, kind: type) -> None:
+    with pytest.raises(kind):
+        run(REFUSED[kind])
+
+
+def test_a_plan_s_function_that_is_not_there_is_refused(run: Any) -> None:
+    stage = {"name": "a", "task_type": "h3_hexagon", "tasks": "gis.none"}
+    with pytest.raises(PlanFunctionRefused, match="there is no function gis"):
+        run(calls.define_job_type("tiles", {"stages": [stage]}))
+
+
+def test_the_stages_of_a_job_with_a_plan_are_nobody_else_s(run: Any) -> None:
+    run(plan_of({}))
+    job_id = run(calls.submit_job("tiles"))
+    with pytest.raises(JobHasPlan):
+        run(calls.create_stage_tasks(job_id, 1, "h3_hexagon", 1))
+    with pytest.raises(JobHasPlan):
+        run(calls.finish_job(job_id))
+
+
 def test_a_refusal_names_its_code_the_rule_and_the_way_out(run: Any) -> None:
     with pytest.raises(JobNotFound) as caught:
         run(calls.finish_job(UUID(int=0)))
@@ -155,6 +248,8 @@ def test_there_is_a_call_for_each_function_for_many_and_for_no_other() -> None:
         "publish_and_wait", "publish_and_wait_async", "wait_for_publication",
         "wait_for_publication_async",
     }  # fmt: skip
+
+    upkeep = {"due_jobs", "maintain", "working_orders", "recount_stage"}
     made = {name for name in calls.__all__ if re.fullmatch(r"[a-z_]+", name)}
     assert (
         made - {"call", "call_async"} - waiting == functions - parts - one_task - settings - upkeep
