@@ -36,8 +36,8 @@ RAISES = {"raise_error"}
 
 #: Functions that lock rows and then read what others have committed meanwhile.
 READ_COMMITTED_ONLY = {
-    "cancel_job", "cancel_stage", "complete_task", "complete_tasks", "fail_task", "fail_tasks",
-    "finish_job",
+    "advance_job", "cancel_job", "cancel_stage", "complete_task", "complete_tasks", "fail_task",
+    "fail_tasks", "finish_job",
     "heartbeat_task", "heartbeat_tasks", "hold_batch", "maintain", "publish_stage", "retry_batch",
     "retry_tasks", "set_stage", "start_task", "start_tasks", "stop_order", "undo_order",
     "unhold_batch", "withdraw_stage", "work_order",
@@ -113,6 +113,9 @@ def right(client: Client) -> dict[str, Any]:
     client.append_numbered_tasks(unpublished, 1, 3)
     published_so = client.provisional_stage(3, "work").job_id
     first = published.messages[0]
+    plan = {"stages": [{"name": "a", "task_type": "work", "count": 1}]}
+    client.define_job_type(plan, "tiles")
+    planned = client.submit_job("tiles")
     return {
         "p_job_id": job_id, "p_stage": 1, "p_task_type": "work", "p_batch_id": batch_id,
         "p_job_type": "tiles", "p_task_count": 3, "p_tasks": [Jsonb({"k": 1}), Jsonb({"k": 2})],
@@ -121,12 +124,14 @@ def right(client: Client) -> dict[str, Any]:
         "p_task_id": first.task_id, "p_task_ids": [first.task_id], "p_token": token,
         "p_attempt": 1, "p_attempts": [1], "p_nonce": first.nonce, "p_nonces": [first.nonce],
         "p_error": "why", "p_errors": ["why"], "p_destination": "tasks", "results": [Jsonb({})],
+        "p_plan": Jsonb(plan), "p_name": "a", "planned": planned,
         "filling": filling, "held": held, "unpublished": unpublished, "provisional": published_so,
     }  # fmt: skip
 
 
 #: Where the job that works is another one than that whose tasks run.
 JOB = {
+    "advance_job": "planned",
     "append_tasks": "filling",
     "append_numbered_tasks": "filling",
     "seal_stage": "filling",

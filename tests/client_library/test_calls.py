@@ -51,6 +51,7 @@ def run(request: pytest.FixtureRequest, client: Client, database_url: str) -> An
 
 
 def test_a_job_from_its_creation_to_its_end(client: Client, run: Any) -> None:
+    exact = Decimal("0.12345678901234567890")
     job_id = run(calls.create_job("tiles", {"zoom": 5}, dedupe_key="once"))
     assert run(calls.create_job("tiles", {"zoom": 5}, dedupe_key="once")) == job_id
     summary = run(calls.create_stage_tasks(job_id, 1, "h3_hexagon", 2, {"n": exact}, seal=False))
