@@ -1,5 +1,6 @@
 -- The next stages of a job, once what they wait for is over. A bridge calls it, or somebody by
--- hand; one job in a transaction. What fails is undone, shown by the view jobs, and tried again later.
+-- hand; one job in a transaction. What fails is undone, shown by the view jobs, and tried again
+-- later.
 create or replace function stagebus.advance_job(p_job_id uuid) returns stagebus.advance_report
 language plpgsql
 security definer
@@ -94,5 +95,5 @@ $$;
 comment on function stagebus.advance_job(uuid) is
     'Makes the stages of a job''s plan that can begin, or ends the job, and returns what it did: '
     'advanced, nothing to make, busy, changed (meanwhile: it is due again), or failed, which the '
-    'view jobs then explains and which is tried again later. Once per transaction. Locks new stages, then the job. '
-    'Raises SB101, SB115, SB143 (SB123 is caught inside).';
+    'view jobs then explains and which is tried again later. Once per transaction. Locks new '
+    'stages, then the job. Raises SB101, SB115, SB143 (SB123 is caught inside).';
