@@ -15,7 +15,7 @@ declare
     v_due     tid[];
     v_stages  integer[] := array[]::integer[];
     v_relied  text[] := array[]::text[];
-    v_made    integer;
+    v_made    integer[];
     v_error   text;
     v_detail  text;
     v_hint    text;
@@ -39,14 +39,17 @@ begin
         where p.job_type = v_job.job_type and p.version = v_job.plan_version;
         if v_job.ended_at is null and not v_job.cancelling then
             loop
-                v_made := cardinality(v_stages);
+                v_made := v_stages;
                 for v_at in select r.* from stagebus.ready_stages(p_job_id) as r loop
                     v_relied := v_relied || v_at.waits_for;
                     v_stages := v_stages
                         || stagebus.make_planned_stage(p_job_id, v_at, v_owner);
                 end loop;
                 -- One that has no tasks is over at once, and others may begin after it.
-                exit when cardinality(v_stages) = v_made;
+                exit when not exists (
+                    select from stages as s
+                    where s.job_id = p_job_id and s.stage = any (v_stages)
+                        and s.stage <> all (v_made) and s.ended_at is not null);
             end loop;
         end if;
         v_at := null;
