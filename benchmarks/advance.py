@@ -91,10 +91,10 @@ def end_first_stages(connection: Connection, jobs: list[UUID]) -> None:
     connection.execute("select count(*) from stagebus.complete_tasks(%s, %s)", (ids, token))
 
 
-def second_stages(connection: Connection) -> int:
-    row = connection.execute("select count(*) from stagebus_data.stages where stage = 2").fetchone()
-    assert row is not None
-    return int(row[0])
+def wait_for_stages(connection: Connection, stage: int, jobs: int) -> None:
+    query = "select count(*) from stagebus_data.stages where stage = %s"
+    while connection.execute(query, (stage,)).fetchone() != (jobs,):
+        time.sleep(0.2)
 
 
 #: From the end of a first stage to the beginning of the second, in ms.
@@ -120,12 +120,9 @@ def run(url: str, plan: list[dict[str, Any]], jobs: int, parameters: dict[str, A
                 ).fetchone()[0]  # type: ignore[index]
                 for _ in range(jobs)
             ]
-            made = "select count(*) from stagebus_data.stages where stage = 1"
-            while connection.execute(made).fetchone() != (jobs,):
-                await asyncio.sleep(0.05)
+            await asyncio.to_thread(wait_for_stages, connection, 1, jobs)
             await asyncio.to_thread(end_first_stages, connection, ids)
-            while await asyncio.to_thread(second_stages, connection) < jobs:
-                await asyncio.sleep(0.2)
+            await asyncio.to_thread(wait_for_stages, connection, 2, jobs)
 
         asyncio.run(advancing(url, until))
         return sorted(float(row[0]) for row in connection.execute(WAITS).fetchall())
