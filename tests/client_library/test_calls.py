@@ -116,7 +116,6 @@ def test_a_plan_from_its_definition_to_the_end_of_a_job(client: Client, run: Any
         "select jsonb_build_object('z', r.task_index, 'm', r.result)"
         " from stagebus.stage_results_by_name(p_job_id, 'a') as r",
     )
-    exact = Decimal("0.12345678901234567890")
     plan = {
         "stages": [
             {"name": "a", "task_type": "h3_hexagon", "count": "$.parameters.n"},

@@ -179,7 +179,7 @@ def test_the_states_are_those_of_the_check(
 def test_what_the_functions_call_an_end_is_an_end_of_the_contract(client: Client) -> None:
     ends = literals(base.EndStatus)
     assert literals(jobs.JobStatus) - ends == {"created", "running"}
-    assert literals(base.StageStatus) - ends == {"filling", "provisional", "blocked", "open"}
+    assert literals(base.StageStatus) - ends == {"filling", "provisional", "open"}
 
 
 @pytest.mark.parametrize("value", ["1", 1.0, True, None, "x"])
