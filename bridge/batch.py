@@ -24,6 +24,7 @@ class Claim:
     published_through: int
     last_index: int
     average_body_bytes: int
+    atomic: bool
     seq: int
 
 

@@ -52,10 +52,13 @@ class ClaimedBatch:
         return True
 
     async def record(self, send: Send, outcome: Outcome, seconds: float) -> bool:
-        """Writes to the ledger what became of a send that took `seconds`; renews the lease."""
+        """Writes to the ledger what became of a send that took `seconds`; renews the lease.
+
+        That of an atomic batch stands for all of it, also where its last tasks have ended.
+        """
         record = SendRecord(
             first_index=send.first_index,
-            last_index=send.last_index,
+            last_index=self.claim.last_index if self.claim.atomic else send.last_index,
             messages=len(send),
             size=send.size,
             seconds=seconds,

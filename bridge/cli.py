@@ -12,6 +12,7 @@ from bridge.console_commands import status, wait
 from bridge.errors import StagebusError
 from bridge.local_commands import demo, local
 from bridge.migrate_commands import migrate, uninstall
+from bridge.publish_command import publish
 
 
 class Commands(click.Group):
@@ -41,5 +42,5 @@ def main() -> None:
     """
 
 
-for command in (migrate, bridge, status, wait, uninstall, list_failpoints, local, demo):
+for command in (migrate, bridge, publish, status, wait, uninstall, list_failpoints, local, demo):
     main.add_command(command)

@@ -46,6 +46,10 @@ class CallRefused(StagebusError):
         """What to do."""
 
 
+class PublicationUnknown(StagebusError):
+    """The database cannot be asked any more what became of a published stage."""
+
+
 class ResultRefused(StagebusError):
     """The database does not keep a task's result: it is too large, or no jsonb can hold it."""
 

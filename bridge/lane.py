@@ -9,7 +9,7 @@ from contextlib import aclosing
 from enum import Enum
 from itertools import takewhile
 
-from bridge.batch import Claim
+from bridge.batch import Claim, Message
 from bridge.claimed import ClaimedBatch
 from bridge.database import Database
 from bridge.errors import BrokerUnavailable, DatabaseUnavailable, EntityUnavailable
@@ -105,6 +105,8 @@ class Lane:
         claim = batch.claim
         if self._stopping.is_set():
             return await _release(batch, Result.RELEASED)
+        if claim.atomic:
+            return await self._publish_whole(batch)
         send = await self._new_send(claim)
         async with aclosing(batch.messages()) as messages:
             async for message in messages:
@@ -120,6 +122,20 @@ class Lane:
                     result := await self._fail_task(batch, message.task_index, TOO_BIG)
                 ) is not None:
                     return result
+        if len(send) and (result := await self._settle(batch, send)) is not None:
+            return result
+        return Result.QUEUED if await batch.finish() else Result.FENCED
+
+    async def _publish_whole(self, batch: ClaimedBatch) -> Result:
+        """Sends what is left of an atomic batch in one send; it fails as a whole."""
+        send = await self._new_send(batch.claim)
+        left_over: list[Message] = []
+        async with aclosing(batch.messages()) as messages:
+            async for message in messages:
+                if left_over or not send.add(message):
+                    left_over.append(message)
+        if left_over:
+            return await self._fail(batch, _does_not_fit(send, left_over), attempts=1)
         if len(send) and (result := await self._settle(batch, send)) is not None:
             return result
         return Result.QUEUED if await batch.finish() else Result.FENCED
@@ -148,6 +164,9 @@ class Lane:
             raise EntityUnavailable(reason)
         if outcome.verdict == "throttled":
             return await _release(batch, Result.RELEASED, reason=reason, destination="throttled")
+        if outcome.verdict == "refused" and batch.claim.atomic:
+            what = f"the broker refuses it as a whole, {len(send)} tasks with {send.size} bytes"
+            return await self._fail(batch, f"{what}: {reason}", attempts=1)
         if outcome.verdict == "refused":
             return await self._narrow_down(batch, send, reason)
         if outcome.verdict == "unknown" and self._stopping.is_set():
@@ -205,7 +224,18 @@ class Lane:
             max_bytes=claim.max_send_bytes,
             max_messages=claim.max_send_messages,
             subject=claim.task_type,
+            whole=claim.atomic,
         )
+
+
+def _does_not_fit(send: Send, left_over: list[Message]) -> str:
+    """Why an atomic batch has failed that was packed when more was taken."""
+    tasks = len(send) + len(left_over)
+    size = send.size + sum(len(message.body) for message in left_over)
+    return (
+        f"atomic, but it does not fit in one send: {tasks} tasks with more than {size} bytes;"
+        f" link and destination take {send.max_messages} with {send.max_size} bytes"
+    )
 
 
 async def _release(

@@ -7,6 +7,7 @@ import contextlib
 import time
 from dataclasses import dataclass
 
+from azure.core.settings import settings as sdk_settings
 from azure.servicebus import parse_connection_string
 from azure.servicebus.aio import ServiceBusClient, ServiceBusSender
 
@@ -37,12 +38,17 @@ Entity = tuple[str, str]
 
 
 class Links:
-    """A client of the broker, with a link for each entity; the SDK's own retries are off."""
+    """A client of the broker, with a link for each entity.
+
+    The SDK's own retries are off, and so is its tracing, in all of the process: it adds headers to
+    each message that is put into a batch, and atomic batches are packed without room for them.
+    """
 
     def __init__(self, settings: Settings, *, idle_limit: float = IDLE_LIMIT) -> None:
         """Raises SettingsError when the connection string is not one."""
         if settings.servicebus_connection_string is not None:
             check_connection_string(settings.servicebus_connection_string)
+        sdk_settings.tracing_implementation.set_value(None)
         self._settings = settings
         self._idle_limit = idle_limit
         self._client: ServiceBusClient | None = None

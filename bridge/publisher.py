@@ -72,10 +72,19 @@ class Publisher:
         self._waiting: asyncio.Timeout | None = None
 
     async def new_send(
-        self, entity_kind: str, entity: str, *, max_bytes: int, max_messages: int, subject: str
+        self,
+        entity_kind: str,
+        entity: str,
+        *,
+        max_bytes: int,
+        max_messages: int,
+        subject: str,
+        whole: bool = False,
     ) -> Send:
         """An empty send within the link's and the destination's limits.
 
+        Within the setting `max_send_messages`, too, unless it takes a `whole` batch, which was
+        packed to what the destination takes.
         Opens the link if need be; raises BrokerUnavailable when that fails.
         """
         self._entity = (entity_kind, entity)
@@ -95,7 +104,9 @@ class Publisher:
         except Exception as error:
             await self._drop_link()
             raise BrokerUnavailable(_describe(error)) from error
-        return Send(batch, min(max_messages, self._settings.max_send_messages), subject)
+        if not whole:
+            max_messages = min(max_messages, self._settings.max_send_messages)
+        return Send(batch, max_messages, subject)
 
     @failpoint
     async def send(self, send: Send) -> Outcome:

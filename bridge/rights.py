@@ -80,6 +80,8 @@ def _missing(connection: psycopg.Connection[Any]) -> Iterator[sql.Composed]:
         may_make_roles if OWNER not in there else _may_become_owner(connection, may_make_roles)
     ):
         yield sql.SQL("grant {} to {}").format(sql.Identifier(OWNER), user)
+    if not _owner_is_nobody(connection, there, may_make_roles):
+        yield sql.SQL("grant {} to {}").format(sql.Identifier(NOBODY), sql.Identifier(OWNER))
     if not _row(connection, _MAY_MAKE_SCHEMAS)[0]:
         database = sql.Identifier(connection.info.dbname)
         yield sql.SQL("grant create on database {} to {}").format(database, user)
@@ -96,6 +98,22 @@ def _may_become_owner(connection: psycopg.Connection[Any], may_make_roles: bool)
     if not modern and may_make_roles:
         return True
     return bool(_row(connection, _MAY_GRANT, (OWNER,))[0])
+
+
+def _owner_is_nobody(
+    connection: psycopg.Connection[Any], there: set[str], may_make_roles: bool
+) -> bool:
+    """The owner is, or can be made, a member of the role without rights."""
+    if NOBODY not in there:
+        return may_make_roles
+    if (
+        OWNER in there
+        and _row(connection, "select pg_has_role(%s, %s, 'MEMBER')", (OWNER, NOBODY))[0]
+    ):
+        return True
+    if may_make_roles and connection.info.server_version < 160000:
+        return True
+    return bool(_row(connection, _MAY_GRANT, (NOBODY,))[0])
 
 
 def _row(

@@ -37,12 +37,15 @@ where d.refclassid = 'pg_authid'::regclass and d.refobjid = to_regrole(%s)
 order by 1, 2
 """
 
-# Who made the role, or may grant it, does not use it; whoever migrates is a member of the owner.
+# Who made the role, or may grant it, does not use it; whoever migrates is a member of the owner,
+# which is itself a member of nobody.
 _MEMBERS = """
 select m.member::regrole::text
 from pg_auth_members as m
 where m.roleid = to_regrole(%s) and not m.admin_option
     and m.member <> current_user::regrole
+    and (m.roleid, m.member) is distinct from
+        (to_regrole('stagebus_nobody')::oid, to_regrole('stagebus_owner')::oid)
 order by 1
 """
 

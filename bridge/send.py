@@ -54,6 +54,15 @@ class Send:
         return self._batch.size_in_bytes
 
     @property
+    def max_size(self) -> int:
+        """Bytes that it takes, as the SDK counts them."""
+        return self._batch.max_size_in_bytes
+
+    @property
+    def max_messages(self) -> int:
+        return self._limit
+
+    @property
     def batch(self) -> ServiceBusMessageBatch:
         return self._batch
 

@@ -5,8 +5,10 @@
 
 It shows what a worker in any language does: ask with `start_tasks`, do what says `run`, renew the
 leases of long work with `heartbeat_tasks`, report with `complete_tasks` or `fail_tasks`, and only
-then complete the messages. Killed at any point it loses nothing: a message that was not completed
-is delivered again, and an attempt that nobody finishes ends with its lease.
+then complete the messages. Messages whose stage is provisional (`wait`) are kept, their locks
+renewed, and asked about again while others are worked on. Killed at any point it loses nothing: a
+message that was not completed is delivered again, and an attempt that nobody finishes ends with its
+lease.
 """
 
 from __future__ import annotations
@@ -19,21 +21,20 @@ from typing import NamedTuple, TypeAlias
 from uuid import UUID, uuid4
 
 from azure.servicebus import ServiceBusReceivedMessage
-from azure.servicebus.aio import AutoLockRenewer, ServiceBusClient, ServiceBusReceiver
+from azure.servicebus.aio import ServiceBusClient
 from azure.servicebus.exceptions import ServiceBusError
 
 from bridge.contracts.base import reasons
 from bridge.contracts.tasks import TaskQueueMessage
 from bridge.errors import DatabaseUnavailable
 from bridge.exact_json import Json
+from bridge.kept import KeptMessages, Messages
+from bridge.locks import Link, linked
 from bridge.logs import EventLog
 from bridge.settling import dead_letter, settle
 from bridge.task_calls import FIRST_DELAY, LONGEST_DELAY, Asked, TaskCalls, TaskFailed
 
 log = EventLog("stagebus.worker")
-
-#: Seconds for which the SDK renews the lock of a message that is being worked on.
-MAX_LOCK_RENEWAL = 24 * 3600.0
 
 Parameters = dict[str, Json]
 
@@ -46,8 +47,6 @@ class StartedTask(NamedTuple):
     parameters: Parameters
 
 
-Messages = dict[Asked, list[ServiceBusReceivedMessage]]
-
 Outcome: TypeAlias = "Json | TaskFailed"
 
 #: Does the work of some tasks and returns for each, in order, a result, None for no result, or a
@@ -57,6 +56,15 @@ Handler = Callable[[Sequence[StartedTask]], Sequence[Outcome]]
 #: The part of a lease after which it is renewed.
 HEARTBEAT = 1 / 3
 SHORTEST_HEARTBEAT = 0.2
+
+#: Seconds for which a receiver waits for messages.
+RECEIVE_WAIT = 1.0
+SHORTEST_WAIT = 0.05
+
+#: Messages of provisional stages that a worker keeps, in times of its batch size. With more it
+#: receives nothing until they are decided: to abandon them would use their deliveries up, and bring
+#: them to the dead letters; and each costs a renewal every few seconds.
+KEPT_BATCHES = 5
 
 
 @dataclass(frozen=True)
@@ -91,6 +99,7 @@ class Worker:
         self._name = name
         self._stopping = asyncio.Event()
         self._calls = TaskCalls(database_url, self._stopping)
+        self._kept = KeptMessages(KEPT_BATCHES * batch_size)
         self.totals = Totals()
 
     def stop(self) -> None:
@@ -105,14 +114,17 @@ class Worker:
                 try:
                     async with (
                         ServiceBusClient.from_connection_string(self._connection_string) as client,
-                        AutoLockRenewer(max_lock_renewal_duration=MAX_LOCK_RENEWAL) as renewer,
-                        client.get_queue_receiver(
-                            self._queue, auto_lock_renewer=renewer
-                        ) as receiver,
+                        client.get_queue_receiver(self._queue) as receiver,
+                        linked(receiver) as link,
                     ):
                         delay = FIRST_DELAY
+                        # Those of the receiver before are not ours any more.
+                        self._kept.take()
                         while not self._stopping.is_set():
-                            await self.run_once(receiver)
+                            await self.run_once(link)
+                        # Another worker asks again.
+                        async with link.using:
+                            await settle(receiver.abandon_message, _all(self._kept.take()))
                 except DatabaseUnavailable as error:
                     # Only when told to stop: then the messages are left to another worker.
                     log.warning("worker.left_messages", error=str(error))
@@ -126,26 +138,35 @@ class Worker:
     async def close(self) -> None:
         await self._calls.close()
 
-    async def run_once(self, receiver: ServiceBusReceiver) -> int:
-        """Receives once and sees all of it through; returns how many messages."""
+    async def run_once(self, link: Link) -> int:
+        """Receives once and sees through what can be; returns how many messages it received."""
+        received = await self._receive(link)
+        held = await self._read(link, received)
+        for asked, messages in self._kept.due().items():
+            held.setdefault(asked, []).extend(messages)
+        if held:
+            waiting, pause = await self._work(link, held, uuid4())
+            self._kept.keep(waiting, pause)
+        return len(received)
+
+    async def _receive(self, link: Link) -> list[ServiceBusReceivedMessage]:
+        left = self._kept.seconds_left()
+        wait = RECEIVE_WAIT if left is None else min(RECEIVE_WAIT, max(SHORTEST_WAIT, left))
+        if self._kept.full:
+            await self._stops_within(wait)
+            return []
         try:
-            received = await receiver.receive_messages(self._batch_size, max_wait_time=1)
+            async with link.using:
+                received = await link.receiver.receive_messages(
+                    self._batch_size, max_wait_time=wait
+                )
         except ValueError as error:
             # The SDK has closed the receiver after an error of a message before.
             raise ConnectionError(str(error)) from error
-        held = await self._read(receiver, received)
-        token = uuid4()
-        while held:
-            held, pause = await self._work(receiver, held, token)
-            if held and await self._stops_within(pause):
-                # They belong to a provisional stage; another worker asks again.
-                await settle(receiver.abandon_message, _all(held))
-                break
-        return len(received)
+        link.hold(received)
+        return received
 
-    async def _read(
-        self, receiver: ServiceBusReceiver, received: Sequence[ServiceBusReceivedMessage]
-    ) -> Messages:
+    async def _read(self, link: Link, received: Sequence[ServiceBusReceivedMessage]) -> Messages:
         """The messages by what they ask for; those that are not ours to read are dead-lettered."""
         readable: Messages = {}
         for message in received:
@@ -154,15 +175,15 @@ class Worker:
             except (ValueError, TypeError) as error:
                 # TypeError: the body is no AMQP data section.
                 why = reasons(error)
-                await dead_letter(receiver, [message], "not a TaskQueueMessage", why)
+                async with link.using:
+                    await dead_letter(link.receiver, [message], "not a TaskQueueMessage", why)
+                link.let_go([message])
             else:
                 asked = Asked(task.task_id, task.attempt, task.nonce, task.task_type)
                 readable.setdefault(asked, []).append(message)
         return readable
 
-    async def _work(
-        self, receiver: ServiceBusReceiver, held: Messages, token: UUID
-    ) -> tuple[Messages, float]:
+    async def _work(self, link: Link, held: Messages, token: UUID) -> tuple[Messages, float]:
         """Sees through what is to be seen through now.
 
         Returns the messages whose stage is provisional, and the seconds to wait with them.
@@ -187,8 +208,10 @@ class Worker:
             self.totals.passed_over + len(held) - len(waiting) - completed - failed,
             self.totals.failed + failed,
         )
-        seen_through = {asked: held[asked] for asked in held if asked not in waiting}
-        await settle(receiver.complete_message, _all(seen_through))
+        seen_through = _all({asked: held[asked] for asked in held if asked not in waiting})
+        async with link.using:
+            await settle(link.receiver.complete_message, seen_through)
+        link.let_go(seen_through)
         return waiting, pause.total_seconds()
 
     async def _do(

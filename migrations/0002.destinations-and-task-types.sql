@@ -33,7 +33,8 @@ create table if not exists stagebus_data.destinations (
 -- timeout: how long an attempt is its worker's without a heartbeat. start_timeout: a message that
 -- nobody started for so long is published again; 0: never; 14 days: how long Service Bus keeps a
 -- message unless told otherwise. retry_delay: before the second attempt,
--- doubled for each one more, up to max_retry_delay. The last five are what its stages begin with.
+-- doubled for each one more, up to max_retry_delay. atomic: each batch is exactly one send, which
+-- the broker takes or refuses as a whole. The last five are what its stages begin with.
 create table if not exists stagebus_data.task_types (
     task_type           text        not null primary key,
     destination         text        not null default 'tasks'
@@ -49,6 +50,7 @@ create table if not exists stagebus_data.task_types (
     stage_timeout       interval    not null default interval '0',
     on_failure          text        not null default 'fail_job',
     job_messages        boolean     not null default false,
+    atomic              boolean     not null default false,
     created_at          timestamptz not null default clock_timestamp(),
     constraint task_type_has_1_to_100_characters check (length(task_type) between 1 and 100),
     constraint boundary_is_known check (boundary in ('by_stage', 'chunk')),

@@ -88,8 +88,12 @@ create index if not exists job_dedupe_keys_of_a_job
     on stagebus_data.job_dedupe_keys (job_id);
 
 -- ending: why its tasks are being cancelled; from then on nothing of it is claimed or started.
+-- withdraw: a provisional stage that goes away with all it has.
+-- confirm_by: until when a provisional stage may be published; kept when it was in time.
 -- repair: reopened after its job had gone past it; its end advances nothing.
 -- name: what its job's plan calls it; several stages of one name differ in group_value.
+-- atomic: each of its batches is exactly one send. own_parameters: some of its tasks are not just
+-- numbered.
 create table if not exists stagebus_data.stages (
     job_id              uuid        not null
                         references stagebus_data.jobs (job_id) on delete cascade,
@@ -106,7 +110,10 @@ create table if not exists stagebus_data.stages (
     nonce               text        not null,
     tolerated_failures  text        not null default '100%',
     deadline            timestamptz,
+    confirm_by          timestamptz,
     on_failure          text        not null default 'fail_job',
+    atomic              boolean     not null default false,
+    own_parameters      boolean     not null default false,
     task_count          integer     not null default 0,
     batch_count         integer     not null default 0,
     body_bytes          bigint      not null default 0,
@@ -124,7 +131,11 @@ create table if not exists stagebus_data.stages (
     constraint stage_state_is_known check (state in (
         'filling', 'provisional', 'open',
         'completed', 'completed_with_errors', 'failed', 'cancelled')),
-    constraint ending_is_cancel_or_deadline check (ending in ('cancel', 'deadline')),
+    constraint ending_is_known check (ending in ('cancel', 'deadline', 'withdraw')),
+    constraint a_provisional_stage_is_only_withdrawn_and_no_other_is check (
+        ending is null or (ending = 'withdraw') = (state = 'provisional')),
+    constraint a_provisional_stage_has_a_time
+        check (state <> 'provisional' or confirm_by is not null),
     constraint tolerated_failures_is_a_number_or_a_percentage check (
         tolerated_failures ~ '^([0-9]{1,9}|(100|[0-9]{1,2}(\.[0-9]{1,6})?)%)$'),
     constraint on_failure_is_fail_job_or_wait check (on_failure in ('fail_job', 'wait')),
@@ -143,6 +154,9 @@ create table if not exists stagebus_data.stages (
 -- Whose deadline comes next.
 create index if not exists stages_by_deadline
     on stagebus_data.stages (deadline) where deadline is not null and ended_at is null;
+-- Which provisional stage is withdrawn next, unless it is confirmed.
+create index if not exists stages_by_confirm_by
+    on stagebus_data.stages (confirm_by) where state = 'provisional' and ending is null;
 
 -- state is null while the task inherits pending_queue or queued from its batch. Every other state
 -- is written here, in the transaction that moves its counter. token is the worker's right to

@@ -8,6 +8,7 @@ set local role stagebus_owner;
 -- dispatch up to unanswered_through may have arrived, the first of them then.
 -- start_due_at: when to look whether its messages were started; null: not queued, or all were.
 -- A batch of kind job is one message of job_messages; its task_count, too, is 1.
+-- An atomic batch goes out in exactly one send: it is published as a whole or not at all.
 create table if not exists stagebus_data.batches (
     job_id             uuid        not null,
     batch_id           uuid        not null,
@@ -16,6 +17,7 @@ create table if not exists stagebus_data.batches (
     destination        text        not null references stagebus_data.destinations (destination),
     seq                bigint      not null generated always as identity,
     scattered          boolean     not null default false,
+    atomic             boolean     not null default false,
     first_index        integer     not null,
     last_index         integer     not null,
     task_count         integer     not null,
@@ -49,6 +51,8 @@ create table if not exists stagebus_data.batches (
         check (scattered or task_count = last_index - first_index + 1),
     constraint published_through_lies_in_the_batch
         check (published_through between first_index - 1 and last_index),
+    constraint an_atomic_batch_is_published_whole
+        check (not atomic or published_through in (first_index - 1, last_index)),
     constraint a_queued_batch_is_published_through_its_last_task
         check (state <> 'queued' or (published_through = last_index and queued_at is not null)),
     constraint what_is_unanswered_has_a_time_and_an_end

@@ -28,7 +28,7 @@ create table if not exists stagebus_data.orders (
     primary key (job_id, order_id),
     constraint action_is_known check (action in (
         'cancel_job', 'cancel_stage', 'hold_batch', 'unhold_batch', 'retry_batch', 'retry_tasks',
-        'set_stage')),
+        'set_stage', 'withdraw_stage')),
     constraint order_state_is_known check (state in ('working', 'done', 'stopped')),
     constraint an_order_has_an_end_exactly_when_it_ended
         check ((ended_at is null) = (state = 'working')),

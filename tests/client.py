@@ -57,6 +57,7 @@ class Claim:
     published_through: int
     last_index: int
     average_body_bytes: int
+    atomic: bool
     lease_until: datetime
     seq: int
 
@@ -130,6 +131,22 @@ class Order:
     tasks: int
     tasks_done: int
     note: str
+
+
+@dataclass(frozen=True)
+class Publication:
+    """A row of type publication_report."""
+
+    job_id: UUID
+    stage: int
+    nonce: str
+    status: str
+    reason: str | None
+    tasks: int
+    batches: int
+    queued_batches: int
+    confirm_by: datetime
+    order_id: int | None
 
 
 @dataclass(frozen=True)
@@ -319,6 +336,61 @@ class Client:
 
     def seal_stage(self, job_id: UUID, stage: int = 1) -> Summary:
         return self._object(Summary, "select * from stagebus.seal_stage(%s, %s)", job_id, stage)
+
+    def publish_stage(
+        self, job_id: UUID | None, stage: int | None = 1, timeout: timedelta | None = MINUTE
+    ) -> Publication:
+        return self._object(
+            Publication, "select * from stagebus.publish_stage(%s, %s, %s)", job_id, stage, timeout
+        )
+
+    def publication(
+        self, job_id: UUID | None, stage: int | None = 1, nonce: str | None = None
+    ) -> Publication:
+        return self._object(
+            Publication, "select * from stagebus.publication(%s, %s, %s)", job_id, stage, nonce
+        )
+
+    def withdraw_stage(
+        self,
+        job_id: UUID | None,
+        stage: int | None = 1,
+        reason: str | None = None,
+        nonce: str | None = None,
+    ) -> Publication:
+        return self._object(
+            Publication,
+            "select * from stagebus.withdraw_stage(%s, %s, %s, %s)",
+            job_id,
+            stage,
+            reason,
+            nonce,
+        )
+
+    def provisional_stage(
+        self,
+        tasks: int = 3,
+        task_type: str = "h3_hexagon",
+        job_id: UUID | None = None,
+        stage: int = 1,
+        timeout: timedelta = MINUTE,
+    ) -> Publication:
+        """A stage that waits to be published, and then to be confirmed."""
+        job_id = self.create_job() if job_id is None else job_id
+        self.create_stage_tasks(job_id, stage, task_type, tasks, seal=False)
+        return self.publish_stage(job_id, stage, timeout)
+
+    def release_refused(self, claim: Claim, reason: str) -> bool:
+        """release_batch as of a bridge that the broker refused."""
+        done: bool = self.value(
+            "select stagebus.release_batch(%s, %s, %s, p_reason => %s,"
+            " p_destination_is => 'refused')",
+            claim.job_id,
+            claim.batch_id,
+            claim.claim_epoch,
+            reason,
+        )
+        return done
 
     def summarise_stage(self, job_id: UUID, stage: int = 1) -> Summary:
         return self._object(
@@ -796,7 +868,7 @@ class Client:
         return self.rows("select * from stagebus.recount_stage(%s, %s)", job_id, stage)
 
     def set_task_type(self, task_type: str | None, **options: Any) -> None:
-        """Options: boundary, batch_size, timeout, max_attempts, destination."""
+        """Options: boundary, batch_size, timeout, max_attempts, destination, atomic …."""
         self._set("set_task_type", task_type, options)
 
     def set_destination(self, destination: str | None, **options: Any) -> None:
@@ -911,6 +983,8 @@ class Client:
                 messages = self.batch_messages(claim, claim.published_through)
                 if messages:
                     first, last = messages[0].task_index, messages[-1].task_index
+                    # The one send of an atomic batch stands for all of it.
+                    last = claim.last_index if claim.atomic else last
                     assert self.record_send(claim, first, last, messages=len(messages))
                 assert self.finish_batch(claim)
                 sent += messages

@@ -26,7 +26,9 @@ DYNAMIC_SQL = {RUNS_A_CALLERS_QUERY, "ensure_partition"}
 NOT_ONE_FUNCTION = {"00_schema", "counter_tree", "grants", "task_id_parts"}
 
 #: One expression each, inlined into callers that have pinned their path.
-INLINED = {"slot_of", "group_of", "is_task_id", "job_id_of", "stage_of", "task_index_of"}
+INLINED = {
+    "slot_of", "group_of", "is_task_id", "job_id_of", "stage_of", "task_index_of", "message_bytes",
+}  # fmt: skip
 
 PINNED = "set search_path = stagebus_data, stagebus, pg_temp"
 

@@ -10,7 +10,8 @@ Each function makes a `Call`: its SQL, its arguments, and what becomes of its ro
 of stagebus is raised as its class in `bridge.client.refusals`: `except JobEnded:`. One task or a
 million go through the same call. Parameters and results are JSON whose numbers keep their value
 (exact_json). What each function does, locks and raises is said by its comment in SQL:
-`\\df+ stagebus.*` in psql.
+`\\df+ stagebus.*` in psql. `publish_and_wait` and `wait_for_publication` alone make connections of
+their own.
 """
 
 from bridge.client.call import Call, Parameters, call, call_async
@@ -38,14 +39,24 @@ from bridge.client.plans import (
     submit_job,
 )
 from bridge.client.producer import (
+    Publication,
     StageSummary,
     create_job,
     create_stage_tasks,
     create_stage_tasks_from_array,
     create_stage_tasks_from_query,
     finish_job,
+    publication,
+    publish_stage,
     seal_stage,
     stage_results,
+    withdraw_stage,
+)
+from bridge.client.publishing import (
+    publish_and_wait,
+    publish_and_wait_async,
+    wait_for_publication,
+    wait_for_publication_async,
 )
 from bridge.client.worker import (
     FailedTask,
@@ -63,6 +74,7 @@ __all__ = [
     "Order",
     "Parameters",
     "PlannedStage",
+    "Publication",
     "StageResult",
     "StageSummary",
     "StartedTask",
@@ -82,6 +94,10 @@ __all__ = [
     "finish_job",
     "heartbeat_tasks",
     "hold_batch",
+    "publication",
+    "publish_and_wait",
+    "publish_and_wait_async",
+    "publish_stage",
     "retry_batch",
     "retry_tasks",
     "seal_stage",
@@ -93,5 +109,8 @@ __all__ = [
     "submit_job",
     "undo_order",
     "unhold_batch",
+    "wait_for_publication",
+    "wait_for_publication_async",
+    "withdraw_stage",
     "work_order",
 ]

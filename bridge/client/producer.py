@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 from uuid import UUID
 
@@ -18,6 +19,30 @@ class StageSummary(NamedTuple):
     tasks: int
     batches: int
     bytes: int
+
+
+class Publication(NamedTuple):
+    """What became of a stage that was published by publish_stage."""
+
+    job_id: UUID
+    stage: int
+    nonce: str
+    """Tells it from others of the same number."""
+    status: str
+    """waiting, confirmed or withdrawn."""
+    reason: str | None
+    """Why it was withdrawn."""
+    tasks: int
+    batches: int
+    queued_batches: int
+    confirm_by: datetime
+    order_id: int | None
+    """The order that is left of a withdrawn one."""
+
+
+def _publication(rows: Sequence[Any]) -> Publication:
+    (row,) = rows
+    return Publication(*row)
 
 
 def _summary(rows: Sequence[Any]) -> StageSummary:
@@ -107,6 +132,40 @@ def create_stage_tasks_from_query(
 def seal_stage(job_id: UUID, stage: int) -> Call[StageSummary]:
     """Ends the filling of a stage that was made with seal=False."""
     return Call("select * from stagebus.seal_stage(%s, %s::integer)", (job_id, stage), _summary)
+
+
+def publish_stage(
+    job_id: UUID, stage: int, timeout: timedelta = timedelta(minutes=1)
+) -> Call[Publication]:
+    """As seal_stage, but all or nothing: workers wait until all of it is published, or it goes.
+
+    Only once the transaction is committed. Called again it answers what became of it.
+    """
+    return Call(
+        "select * from stagebus.publish_stage(%s, %s::integer, %s)",
+        (job_id, stage, timeout),
+        _publication,
+    )
+
+
+def publication(job_id: UUID, stage: int, nonce: str | None = None) -> Call[Publication]:
+    """What became of a published stage; when its time is up, that it is withdrawn."""
+    return Call(
+        "select * from stagebus.publication(%s, %s::integer, %s)",
+        (job_id, stage, nonce),
+        _publication,
+    )
+
+
+def withdraw_stage(
+    job_id: UUID, stage: int, *, reason: str | None = None, nonce: str | None = None
+) -> Call[Publication]:
+    """Gives a published stage up, unless it is confirmed by then; says which."""
+    return Call(
+        "select * from stagebus.withdraw_stage(%s, %s::integer, %s, %s)",
+        (job_id, stage, reason, nonce),
+        _publication,
+    )
 
 
 def stage_results(job_id: UUID, stage: int) -> Call[list[tuple[int, Json]]]:

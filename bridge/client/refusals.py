@@ -160,6 +160,24 @@ class DestinationNotFound(CallRefused):
     code = "SB125"
 
 
+class DoesNotFitInOneSend(CallRefused):
+    """A batch of an atomic stage cannot be packed into one send of its destination."""
+
+    code = "SB126"
+
+
+class StageNotPublished(CallRefused):
+    """The stage was not published by publish_stage, or not with that nonce."""
+
+    code = "SB130"
+
+
+class StageBeingWithdrawn(CallRefused):
+    """What is left of a withdrawn stage of that number is still going away."""
+
+    code = "SB131"
+
+
 class PlanRefused(CallRefused):
     """A plan is not usable, or is another role's."""
 

@@ -27,6 +27,29 @@ comment on type stagebus.stage_summary is
 
 do $$
 begin
+    create type stagebus.publication_report as (
+        job_id uuid,
+        stage integer,
+        nonce text,
+        status text,
+        reason text,
+        tasks integer,
+        batches integer,
+        queued_batches integer,
+        confirm_by timestamptz,
+        order_id bigint
+    );
+exception when duplicate_object then
+    null;
+end;
+$$;
+revoke all on type stagebus.publication_report from public;
+comment on type stagebus.publication_report is
+    'What became of a published stage: status is waiting, confirmed, or withdrawn, and then the '
+    'reason and the order that says so. Its nonce tells it from others of the same number.';
+
+do $$
+begin
     create type stagebus.order_report as (
         order_id bigint,
         action text,

@@ -14,12 +14,12 @@ set search_path = stagebus_data, stagebus, pg_temp
 as $$
     insert into stagebus_data.stages (
         job_id, stage, name, group_value, task_type, destination, parameters, nonce,
-        tolerated_failures, on_failure, created_at)
+        tolerated_failures, on_failure, atomic, created_at)
     select
         p_job_id, p_stage, p_name, p_group_value, p_task_type, t.destination, p_parameters,
         right(replace(gen_random_uuid()::text, '-', ''), 10),
         coalesce(p_tolerated_failures, t.tolerated_failures),
-        coalesce(p_on_failure, t.on_failure), stagebus.clock()
+        coalesce(p_on_failure, t.on_failure), t.atomic, stagebus.clock()
     from stagebus_data.task_types as t
     where t.task_type = p_task_type;
 $$;

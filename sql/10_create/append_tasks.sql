@@ -78,6 +78,7 @@ begin
         v_size.largest + stagebus.message_head_bytes(v_job_type, v_stage));
 
     update stages as s set
+        own_parameters = true,
         task_count = s.task_count + v_count,
         body_bytes = s.body_bytes + v_size.total
             + v_count::bigint * stagebus.message_head_bytes(v_job_type, v_stage)

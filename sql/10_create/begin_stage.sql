@@ -24,6 +24,7 @@ begin
         select s.state, s.task_type, s.parameters into v_found
         from stages as s
         where s.job_id = p_job_id and s.stage = p_stage
+            and s.ending is distinct from 'withdraw'
         for update;
         exit when found;
         begin

@@ -37,4 +37,5 @@ comment on function stagebus.create_stage_tasks_from_array(
     'Creates a stage with one task per object; the task''s own keys win over the common '
     'parameters. An empty array makes a stage that completes at once. '
     'task_key and on_conflict as for append_tasks. '
-    'Returns the stage''s summary. Raises SB101 to SB111, SB114, SB116, SB118, SB122.';
+    'Returns the stage''s summary. '
+    'Raises SB101 to SB111, SB114, SB116, SB118, SB122, SB126.';

@@ -61,6 +61,16 @@ begin
             'Define it with set_task_type(task_type), or correct the name.');
     end if;
 
+    if exists (
+        select
+        from stages as s
+        where s.job_id = p_job_id and s.stage = p_stage and s.ending = 'withdraw')
+    then
+        perform stagebus.raise_error(
+            'SB131', format('stage %s of job %s is being withdrawn', p_stage, p_job_id),
+            'Its number is free again when all of it is gone.',
+            'A bridge works that off; without one: work_order; the view orders has its number.');
+    end if;
     if exists (select from stages as s where s.job_id = p_job_id and s.stage = p_stage) then
         perform stagebus.raise_error(
             'SB104', format('stage %s of job %s exists already', p_stage, p_job_id),
@@ -96,4 +106,4 @@ end;
 $$;
 comment on function stagebus.open_stage(uuid, integer, text, jsonb) is
     'Opens a stage for append_tasks and seal_stage. Locks the job. '
-    'Raises SB101, SB102, SB103, SB104, SB107, SB109, SB118, SB144.';
+    'Raises SB101, SB102, SB103, SB104, SB107, SB109, SB118, SB131, SB144.';

@@ -1,5 +1,4 @@
--- The third step: the stage is whole. Its tasks are cut into batches, its counters are laid out,
--- and from the commit on bridges may claim it.
+-- The third step: the stage is whole. From the commit on bridges claim it, and workers start it.
 create or replace function stagebus.seal_stage(
     p_job_id uuid,
     p_stage integer
@@ -8,64 +7,8 @@ language plpgsql
 security definer
 set search_path = stagebus_data, stagebus, pg_temp
 as $$
-declare
-    v_now   timestamptz := stagebus.clock();
-    v_stage stagebus_data.stages := stagebus.lock_filling_stage(p_job_id, p_stage);
-    v_type  stagebus_data.task_types;
-    v_size  integer;
-    v_slots integer := 0;
 begin
-    select t.* into v_type from task_types as t where t.task_type = v_stage.task_type;
-    -- A by_stage stage is one batch, cut only as far as several connections need it.
-    v_size := case v_type.boundary when 'by_stage' then 10000 else v_type.batch_size end;
-
-    if v_stage.task_count > 0 then
-        perform stagebus.hint_bridges(v_stage.destination);
-        insert into batches (
-            job_id, batch_id, stage, destination, first_index, last_index, task_count,
-            ready_at, published_through, created_at)
-        select
-            p_job_id, gen_random_uuid(), p_stage, v_stage.destination, cut.first_index,
-            cut.last_index, cut.last_index - cut.first_index + 1, v_now, cut.first_index - 1, v_now
-        from (
-            select f as first_index,
-                least(f::bigint + v_size - 1, v_stage.task_count)::integer as last_index
-            from generate_series(1, v_stage.task_count, v_size) as f
-        ) as cut
-        order by cut.first_index;
-
-        -- As slot_of has it: the tasks up to `before` count in the slots below `first_slot`, the
-        -- next, `tasks` of them at most, in blocks of 64 * lanes tasks and `lanes` slots. The last
-        -- block of a stage holds what is left of it, in as many slots as it needs.
-        insert into counter_slots (job_id, stage, slot_no, open_tasks)
-        select p_job_id, p_stage, part.first_slot + nth,
-            (least(64 * part.lanes, part.tasks - nth / part.lanes * part.lanes * 64)
-                - nth % part.lanes + part.lanes - 1) / part.lanes
-        from (
-            select tier.first_slot, tier.lanes,
-                least(v_stage.task_count - tier.before, tier.tasks) as tasks
-            from (values (0, 0, 64, 4096), (4096, 64, 256, 16384), (20480, 320, 1024, 999999999))
-                as tier (before, first_slot, lanes, tasks)
-            where v_stage.task_count > tier.before
-        ) as part
-        cross join lateral generate_series(0, part.tasks / (part.lanes * 64) * part.lanes
-            + least(part.tasks % (part.lanes * 64), part.lanes) - 1) as nth;
-        get diagnostics v_slots = row_count;
-
-        insert into counter_groups (job_id, stage, group_no, open_slots)
-        select p_job_id, p_stage, group_no, least(64, v_slots - group_no * 64)
-        from generate_series(0, (v_slots - 1) / 64) as group_no;
-    end if;
-
-    update stages as s set
-        state = 'open',
-        batch_count = (s.task_count + v_size - 1) / v_size,
-        open_groups = (v_slots + 63) / 64,
-        sealed_at = v_now,
-        deadline = coalesce(s.deadline, v_now + nullif(v_type.stage_timeout, interval '0'))
-    where s.job_id = p_job_id and s.stage = p_stage and s.state = 'filling';
-
-    if v_stage.task_count = 0 then
+    if stagebus.lay_out_stage(p_job_id, p_stage, 'open', null) = 0 then
         perform stagebus.end_stage(p_job_id, p_stage);
     end if;
     return stagebus.summarise_stage(p_job_id, p_stage);
@@ -75,4 +18,4 @@ comment on function stagebus.seal_stage(uuid, integer) is
     'Seals a filling stage, which makes its batches claimable at commit, and returns its summary. '
     'A stage without tasks completes at once. Locks the stage, then the job; '
     'notifies stagebus_ready, unless batches of its destination wait already. '
-    'Raises SB105, SB106.';
+    'Raises SB105, SB106, SB126.';

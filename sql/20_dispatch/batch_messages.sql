@@ -29,6 +29,9 @@ begin
     select s.* into v_stage
     from stages as s
     where s.job_id = v_batch.job_id and s.stage = v_batch.stage;
+    if v_stage.ending = 'withdraw' then
+        return;
+    end if;
     if v_batch.kind = 'job' then
         return query select m.* from stagebus.job_message(v_batch, v_stage) as m
         where m.task_index > p_after_index;
@@ -99,4 +102,5 @@ comment on function stagebus.batch_messages(uuid, uuid, integer, integer, intege
     'Up to p_limit messages of the batch, in index order, from the task after p_after_index on: '
     'index, message_id and body (UTF-8 JSON, a TaskQueueMessage; of a batch of kind job, the one '
     'JobQueueMessage). Tasks that were started, ended '
-    'or wait for a retry are left out. Nothing once p_claim_epoch is not the batch''s any more.';
+    'or wait for a retry are left out. Nothing once p_claim_epoch is not the batch''s any more, or '
+    'its stage is withdrawn.';

@@ -31,6 +31,11 @@ begin
         -- Whoever deletes old jobs deletes none that is younger.
         when b.batch_id is null
             then w.job_id >= stagebus.first_job_id_at(v_now - interval '7 days')
+                -- Nor a batch, but with its stage, which an order then remembers.
+                and not exists (
+                    select
+                    from orders as o
+                    where o.job_id = w.job_id and o.action = 'withdraw_stage')
         else b.claim_epoch < w.claim_epoch
             or (b.claim_epoch = w.claim_epoch and b.published_through < w.published_through)
             -- The same epoch, given out again, or its end undone.

@@ -19,6 +19,7 @@ create or replace function stagebus.claim_batches(
     published_through integer,
     last_index integer,
     average_body_bytes integer,
+    atomic boolean,
     lease_until timestamptz,
     seq bigint
 )
@@ -163,7 +164,7 @@ begin
         b.job_id, b.batch_id, b.stage, b.claim_epoch, b.dispatch, s.task_type,
         d.entity_kind, d.entity, d.max_send_bytes, d.max_send_messages,
         b.published_through, b.last_index,
-        (s.body_bytes / greatest(s.task_count, 1))::integer,
+        (s.body_bytes / greatest(s.task_count, 1))::integer, b.atomic,
         b.lease_until, b.seq
     from claimed as b
     join stages as s on s.job_id = b.job_id and s.stage = b.stage

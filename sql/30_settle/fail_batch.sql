@@ -14,6 +14,8 @@ as $$
 declare
     v_now   timestamptz := stagebus.clock();
     v_state text;
+    v_kind  text;
+    v_stage integer;
 begin
     update batches as b set
         state = case when b.publish_attempts + 1 >= p_max_attempts
@@ -26,18 +28,22 @@ begin
         lease_until = null
     where b.job_id = p_job_id and b.batch_id = p_batch_id
         and b.state = 'publishing' and b.claim_epoch = p_claim_epoch
-    returning b.state into v_state;
+    returning b.state, b.kind, b.stage into v_state, v_kind, v_stage;
     if not found then
         -- Told again because the answer was lost: nobody has claimed it since.
         select b.state into v_state
         from batches as b
         where b.job_id = p_job_id and b.batch_id = p_batch_id
             and b.state in ('pending_queue', 'failed') and b.claim_epoch = p_claim_epoch;
+    elsif v_state = 'failed' and v_kind = 'tasks' then
+        perform stagebus.withdraw_provisional(
+            p_job_id, v_stage, format('batch %s could not be published: %s', p_batch_id, p_error));
     end if;
     return v_state;
 end;
 $$;
 comment on function stagebus.fail_batch(uuid, uuid, integer, text, integer) is
     'Spends a publish attempt and returns the state the batch now has: pending_queue, claimable '
-    'after a growing delay, or failed; told again, the same. Null when the batch is no longer this '
-    'claim''s.';
+    'after a growing delay, or failed; told again, the same. With a batch that failed a '
+    'provisional stage is withdrawn. Null when the batch is no longer this claim''s. Locks the '
+    'batch, the stage.';

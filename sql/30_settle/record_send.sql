@@ -38,6 +38,10 @@ begin
     where b.job_id = p_job_id and b.batch_id = p_batch_id
         and b.state = 'publishing' and b.claim_epoch = p_claim_epoch
         and p_first_index > b.published_through
+        and not exists (
+            select
+            from stages as s
+            where s.job_id = b.job_id and s.stage = b.stage and s.ending = 'withdraw')
     returning b.send_count, b.dispatch, b.claimed_by, b.destination into v_batch;
     if not found then
         -- Told again because the answer was lost: it is in the ledger already.
@@ -65,5 +69,7 @@ $$;
 comment on function stagebus.record_send(
     uuid, uuid, integer, integer, integer, integer, bigint, interval, text, text, interval) is
     'True when the send is recorded, now or by the same call before; false when the batch is no '
-    'longer this claim''s, and then nothing is written and the bridge drops the batch. An accepted '
-    'send resumes a destination that a bridge had paused. Locks the batch, the destination.';
+    'longer this claim''s, or its stage is withdrawn, and then nothing is written and the bridge '
+    'drops the batch. The one send of an atomic batch is told up to the batch''s last index. An '
+    'accepted send resumes a destination that a bridge had paused. Locks the batch, the '
+    'destination.';

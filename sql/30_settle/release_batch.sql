@@ -15,6 +15,8 @@ as $$
 declare
     v_now         timestamptz := stagebus.clock();
     v_destination text;
+    v_kind        text;
+    v_stage       integer;
 begin
     update batches as b set
         state = 'pending_queue',
@@ -24,7 +26,7 @@ begin
         lease_until = null
     where b.job_id = p_job_id and b.batch_id = p_batch_id
         and b.state = 'publishing' and b.claim_epoch = p_claim_epoch
-    returning b.destination into v_destination;
+    returning b.destination, b.kind, b.stage into v_destination, v_kind, v_stage;
     if not found then
         -- Told again because the answer was lost: nobody has claimed it since.
         return exists (
@@ -41,6 +43,12 @@ begin
             probe_at = null
         where d.destination = v_destination;
     elsif p_destination_is = 'refused' then
+        if v_kind = 'tasks' then
+            perform stagebus.withdraw_provisional(
+                p_job_id, v_stage,
+                format('the broker refuses the destination %s%s', v_destination,
+                    coalesce(': ' || p_reason, '')));
+        end if;
         update destinations as d set
             paused_at = coalesce(d.paused_at, v_now),
             pause_reason = coalesce(p_reason, 'the broker refuses it'),
@@ -51,8 +59,9 @@ begin
 end;
 $$;
 comment on function stagebus.release_batch(uuid, uuid, integer, interval, text, text) is
-    'Gives a claimed batch back, claimable after p_delay, without spending an attempt; p_reason '
-    'is shown as its last_error. p_destination_is: throttled keeps all of the destination back for '
-    '2 seconds; refused pauses it with the reason, until a batch that is tried now and then is '
-    'accepted or throttled. Told again, it is true and changes nothing. False when the batch is no '
-    'longer this claim''s. Locks the batch, the destination.';
+    'Gives a claimed batch back, claimable after p_delay, without spending an attempt; p_reason is '
+    'shown as its last_error. p_destination_is: throttled keeps all of the destination back for 2 '
+    'seconds; refused pauses it with the reason, until a batch that is tried now and then is '
+    'accepted or throttled, and withdraws the batch''s stage if it is provisional. Told again, it '
+    'is true and changes nothing. False when the batch is no longer this claim''s. Locks the '
+    'batch, the stage, the destination.';

@@ -14,7 +14,7 @@ begin
         select s.job_id, s.stage
         from stages as s
         where s.deadline <= v_now and s.ended_at is null and s.ending is null
-            and s.state <> 'filling'
+            and s.state not in ('filling', 'provisional')
         order by s.deadline
         limit p_limit
         for no key update skip locked

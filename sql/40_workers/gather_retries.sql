@@ -1,4 +1,5 @@
--- Tasks whose next attempt is due become batches again, of the size that their type has.
+-- Tasks whose next attempt is due become batches again, of the size that their type has; those of
+-- an atomic stage are packed into sends.
 create or replace function stagebus.gather_retries(p_limit integer) returns integer
 language plpgsql
 security definer
@@ -41,21 +42,57 @@ begin
     order by s.job_id, s.stage
     for share;
 
-    with due as (
-        select d.job_id, d.stage, d.task_index, s.destination,
-            (row_number() over (partition by d.job_id, d.stage order by d.task_index) - 1)
-                / case ty.boundary when 'by_stage' then 10000 else ty.batch_size end as part
+    with ready as (
+        select d.job_id, d.stage, d.task_index, s.destination, s.atomic,
+            row_number() over (partition by d.job_id, d.stage order by d.task_index) as nth,
+            case ty.boundary when 'by_stage' then 10000 else ty.batch_size end as size
         from unnest(v_job_ids, v_stages, v_indexes) as d (job_id, stage, task_index)
         join stages as s on s.job_id = d.job_id and s.stage = d.stage
         join task_types as ty on ty.task_type = s.task_type
         where s.ending is null
     ),
+    -- Each batch of an atomic stage is one send again.
+    framed as materialized (
+        select r.job_id, r.stage, f.*, d.max_send_bytes - 512 as max_bytes,
+            least(r.size, d.max_send_messages) as max_messages
+        from ready as r
+        join stages as s on s.job_id = r.job_id and s.stage = r.stage
+        join destinations as d on d.destination = s.destination
+        cross join lateral stagebus.message_frame(s) as f
+        where r.atomic and r.nth = 1
+    ),
+    -- Looked up by their key, each once, before they meet the rest.
+    found as materialized (
+        select r.job_id, r.stage, r.nth, t.task_index, t.attempt, t.parameters
+        from ready as r
+        join tasks as t on t.job_id = r.job_id and t.stage = r.stage
+            and t.task_index = r.task_index
+        where r.atomic
+    ),
+    packed as materialized (
+        select f.job_id, f.stage, stagebus.pack_sends(
+            array_agg(stagebus.message_bytes(
+                f.fixed, f.numbered, f.common, t.parameters, t.task_index, t.attempt)
+                order by t.nth),
+            f.max_bytes, f.max_messages) as starts
+        from framed as f
+        join found as t on t.job_id = f.job_id and t.stage = f.stage
+        group by f.job_id, f.stage, f.max_bytes, f.max_messages
+    ),
+    due as (
+        select r.job_id, r.stage, r.task_index, r.destination, r.atomic,
+            case when r.atomic then width_bucket(r.nth::integer, p.starts)
+                else (r.nth - 1) / r.size end as part
+        from ready as r
+        left join packed as p on p.job_id = r.job_id and p.stage = r.stage
+    ),
     cut as materialized (
-        select d.job_id, d.stage, d.destination, d.part, gen_random_uuid() as batch_id,
+        select d.job_id, d.stage, d.destination, d.atomic, d.part,
+            gen_random_uuid() as batch_id,
             min(d.task_index) as first_index, max(d.task_index) as last_index,
             count(*) as tasks
         from due as d
-        group by d.job_id, d.stage, d.destination, d.part
+        group by d.job_id, d.stage, d.destination, d.atomic, d.part
     ),
     unscheduled as (
         delete from waiting_retries as w
@@ -70,10 +107,10 @@ begin
     ),
     batch as (
         insert into batches (
-            job_id, batch_id, stage, destination, scattered, first_index, last_index, task_count,
-            ready_at, published_through, created_at)
-        select c.job_id, c.batch_id, c.stage, c.destination, true, c.first_index, c.last_index,
-            c.tasks, v_now, c.first_index - 1, v_now
+            job_id, batch_id, stage, destination, scattered, atomic, first_index, last_index,
+            task_count, ready_at, published_through, created_at)
+        select c.job_id, c.batch_id, c.stage, c.destination, true, c.atomic, c.first_index,
+            c.last_index, c.tasks, v_now, c.first_index - 1, v_now
         from cut as c
         order by c.job_id, c.stage, c.first_index
     )

@@ -9,6 +9,7 @@ declare
     v_now         timestamptz := stagebus.clock();
     v_batch       stagebus_data.batches;
     v_republished integer := 0;
+    v_stage       record;
 begin
     perform stagebus.require_read_committed('republish_unstarted');
     for v_batch in
@@ -19,11 +20,15 @@ begin
         limit p_limit
         for update skip locked
     loop
-        if stagebus.unstarted_tasks(v_batch) > 0 and (
-            select s.ending is null
-            from stages as s
-            where s.job_id = v_batch.job_id and s.stage = v_batch.stage)
-        then
+        select s.state, s.ending, ty.start_timeout into v_stage
+        from stages as s
+        join task_types as ty on ty.task_type = s.task_type
+        where s.job_id = v_batch.job_id and s.stage = v_batch.stage;
+        if v_stage.state = 'provisional' and v_stage.start_timeout > interval '0' then
+            -- Nobody could start it yet.
+            update batches as b set start_due_at = v_now + v_stage.start_timeout
+            where b.job_id = v_batch.job_id and b.batch_id = v_batch.batch_id;
+        elsif stagebus.unstarted_tasks(v_batch) > 0 and v_stage.ending is null then
             perform stagebus.publish_again(
                 v_batch.job_id, v_batch.batch_id, 'not all was started within start_timeout');
             v_republished := v_republished + 1;

@@ -45,7 +45,8 @@ begin
         select a.*,
             case
                 when t.job_id is null or s.nonce is distinct from a.nonce
-                    or a.attempt is null or a.attempt > t.attempt then 'ghost'
+                    or a.attempt is null or a.attempt > t.attempt
+                    or s.ending = 'withdraw' then 'ghost'
                 when t.state = 'cancelled' then 'cancelled'
                 when t.state in ('completed', 'failed') then 'done'
                 when a.attempt < t.attempt or t.state = 'retry_wait' then 'stale'

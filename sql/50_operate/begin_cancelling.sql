@@ -12,6 +12,7 @@ declare
 begin
     update stages as s set ending = p_ending
     where s.job_id = p_job_id and s.stage = p_stage and s.ended_at is null
+        and s.state <> 'provisional'
     returning s.state into v_state;
     if v_state = 'filling' then
         -- Its tasks get their counters, so that they can be counted as cancelled.
@@ -21,4 +22,5 @@ end;
 $$;
 comment on function stagebus.begin_cancelling(uuid, integer, text) is
     'Marks a stage that has not ended, and that the caller has locked, as ending (cancel or '
-    'deadline) and seals it if it is filling; without tasks it ends at once.';
+    'deadline) and seals it if it is filling; without tasks it ends at once. A provisional one is '
+    'left.';

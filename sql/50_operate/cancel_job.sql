@@ -50,8 +50,9 @@ begin
             'Look at the views jobs and orders.');
     end if;
     v_tasks := coalesce((
-        select sum(stagebus.open_tasks(p_job_id, l.stage))::integer
-        from unnest(v_stages) as l (stage)), 0);
+        select sum(stagebus.open_tasks(p_job_id, s.stage))::integer
+        from stages as s
+        where s.job_id = p_job_id and s.stage = any (v_stages) and s.state <> 'provisional'), 0);
     if dry_run then
         return row(
             null, 'cancel_job', 'dry run', p_job_id, null, null, v_tasks, 0,
@@ -62,6 +63,10 @@ begin
     update jobs as j set cancelling = true
     where j.job_id = p_job_id and j.state in ('created', 'running');
     delete from due_advances as d where d.job_id = p_job_id;
+    -- A provisional stage is withdrawn; the job ends with it.
+    perform stagebus.withdraw_provisional(
+        p_job_id, l.stage, concat_ws(': ', format('order %s cancels its job', v_order_id), reason))
+    from unnest(v_stages) as l (stage);
     perform stagebus.begin_cancelling(p_job_id, l.stage, 'cancel')
     from unnest(v_stages) as l (stage);
     perform stagebus.end_cancelled_job(p_job_id);
@@ -72,5 +77,6 @@ begin
 end;
 $$;
 comment on function stagebus.cancel_job(uuid, text, boolean) is
-    'Orders the cancelling of a job and of all its stages that have not ended. Locks the stages, '
-    'then the job. undo_order takes it back. Raises SB101, SB115, SB120 (SB123 is caught inside).';
+    'Orders the cancelling of a job and of all its stages that have not ended; a provisional one '
+    'is withdrawn. Locks the stages, then the job. undo_order takes it back. '
+    'Raises SB101, SB115, SB120 (SB123 is caught inside).';

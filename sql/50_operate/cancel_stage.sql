@@ -20,10 +20,21 @@ begin
         perform stagebus.raise_error(
             'SB120', format('stage %s of job %s cannot be cancelled', p_stage, p_job_id),
             case when v_stage.ended_at is not null then format('It has ended: %s.', v_stage.state)
+                when v_stage.ending = 'withdraw' then 'It is being withdrawn.'
                 else 'It is being cancelled already.' end,
             'Look at the views stages and orders.');
     end if;
     v_tasks := stagebus.open_tasks(p_job_id, p_stage);
+    if v_stage.state = 'provisional' then
+        if dry_run then
+            return row(
+                null, 'withdraw_stage', 'dry run', p_job_id, p_stage, null, v_tasks, 0,
+                'it is provisional: all of it is withdrawn')::stagebus.order_report;
+        end if;
+        v_order_id := stagebus.begin_withdrawal(
+            v_stage, coalesce(reason, format('cancelled by %s', session_user)));
+        return stagebus.report_order(v_order_id);
+    end if;
     if dry_run then
         return row(
             null, 'cancel_stage', 'dry run', p_job_id, p_stage, null, v_tasks, 0,
@@ -39,5 +50,6 @@ begin
 end;
 $$;
 comment on function stagebus.cancel_stage(uuid, integer, text, boolean) is
-    'Orders the cancelling of a stage that has not ended; its job is then due to advance. Locks '
-    'the stage. undo_order takes it back. Raises SB105, SB115, SB120.';
+    'Orders the cancelling of a stage that has not ended; its job is then due to advance. A '
+    'provisional one is withdrawn instead, which cannot be undone. Locks the stage. undo_order '
+    'takes it back. Raises SB105, SB115, SB120.';

@@ -33,6 +33,13 @@ begin
     select s.ending into v_ending
     from stages as s
     where s.job_id = p_job_id and s.stage = v_batch.stage;
+    if v_ending = 'withdraw' and v_batch.kind = 'tasks' then
+        perform stagebus.raise_error(
+            'SB120', format('%s cannot be done: stage %s of job %s is being withdrawn',
+                p_action, v_batch.stage, p_job_id),
+            'Whoever published it was told no; all of it goes away.',
+            'Make the stage again once it is gone.');
+    end if;
     if v_ending is not null and v_batch.kind = 'tasks' then
         perform stagebus.raise_error(
             'SB120', format('%s cannot be done: stage %s of job %s is being cancelled',

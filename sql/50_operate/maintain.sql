@@ -23,7 +23,8 @@ begin
     lost_attempts := stagebus.end_lost_attempts(v_limit);
     -- Each reads all tasks of a batch.
     republished_batches := stagebus.republish_unstarted(10);
-    overdue_stages := stagebus.end_overdue_stages(v_limit);
+    overdue_stages := stagebus.end_overdue_stages(v_limit)
+        + stagebus.withdraw_overdue_stages(v_limit);
     -- Those that nobody heard of, or that are due again after they failed.
     due_jobs := (select count(*) from stagebus.due_jobs(100));
     return next;
@@ -31,6 +32,6 @@ end;
 $$;
 comment on function stagebus.maintain(integer) is
     'Makes next week''s partition, gathers due retries into batches, ends lost attempts, publishes '
-    'again what nobody started, orders the end of overdue stages, each within p_limit (1 to '
-    '100,000); returns the counts, and that of jobs that advance_job is due for (100 at most). Does nothing while another session is at it. '
-    'Raises SB115.';
+    'again what nobody started, orders the end of overdue stages (a provisional one is withdrawn), '
+    'each within p_limit (1 to 100,000); returns the counts, and that of jobs that advance_job is '
+    'due for (100 at most). Does nothing while another session is at it. Raises SB115.';

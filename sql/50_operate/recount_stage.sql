@@ -96,7 +96,9 @@ as $$
     )
     select c.what, c.counted, c.found
     from compared as c
-    where c.counted is distinct from c.found;
+    where c.counted is distinct from c.found
+        -- Of one that is being withdrawn, parts are gone already.
+        and not exists (select from stage as st where st.ending = 'withdraw');
 $$;
 comment on function stagebus.recount_stage(uuid, integer) is
     'A row for each number of a sealed stage that its rows do not bear out; none is as it should '

@@ -1,5 +1,5 @@
--- A cancelled job that has stages left to come: it runs again, and is due to advance after its
--- last stage if that has ended.
+-- A cancelled job that has stages left to come, or one that only waits for a stage to be withdrawn:
+-- it runs again, and is due to advance after its last stage if that has ended.
 create or replace function stagebus.reopen_job(p_job_id uuid) returns void
 language plpgsql
 set search_path = stagebus_data, stagebus, pg_temp
@@ -22,7 +22,8 @@ begin
         state = case when v_last.stage is null then 'created' else 'running' end,
         cancelling = false,
         ended_at = null
-    where j.job_id = p_job_id and j.state = 'cancelled';
+    where j.job_id = p_job_id and (
+        j.state = 'cancelled' or j.cancelling and j.state in ('created', 'running'));
     if found and v_planned then
         perform stagebus.make_due(p_job_id, 0);
     elsif found and v_last.ended_at is not null and v_last.state <> 'failed' then

@@ -19,6 +19,17 @@ declare
     v_running  integer := 0;
     v_order_id bigint;
 begin
+    if v_batch.kind = 'tasks' and (
+        select s.state = 'provisional'
+        from stages as s
+        where s.job_id = p_job_id and s.stage = v_batch.stage)
+    then
+        perform stagebus.raise_error(
+            'SB120', format('retry_batch cannot be done: stage %s of job %s is provisional',
+                v_batch.stage, p_job_id),
+            'Its batches are published once; nothing of it can be started yet.',
+            'Wait until it is confirmed, or give it up with withdraw_stage.');
+    end if;
     v_waiting := case v_batch.kind
         when 'job' then 1 else stagebus.unstarted_tasks(v_batch) end;
     if unfinished then

@@ -12,7 +12,8 @@ create or replace function stagebus.set_task_type(
     stage_timeout interval default null,
     tolerated_failures text default null,
     on_failure text default null,
-    job_messages boolean default null
+    job_messages boolean default null,
+    atomic boolean default null
 ) returns void
 language plpgsql
 security definer
@@ -35,7 +36,8 @@ begin
         stage_timeout = coalesce(set_task_type.stage_timeout, t.stage_timeout),
         tolerated_failures = coalesce(set_task_type.tolerated_failures, t.tolerated_failures),
         on_failure = coalesce(set_task_type.on_failure, t.on_failure),
-        job_messages = coalesce(set_task_type.job_messages, t.job_messages)
+        job_messages = coalesce(set_task_type.job_messages, t.job_messages),
+        atomic = coalesce(set_task_type.atomic, t.atomic)
     where t.task_type = p_task_type;
 exception when check_violation or foreign_key_violation or not_null_violation then
     get stacked diagnostics v_rule = constraint_name;
@@ -48,10 +50,11 @@ end;
 $$;
 comment on function stagebus.set_task_type(
     text, text, integer, interval, integer, text, interval, interval, interval, interval, text,
-    text, boolean) is
+    text, boolean, boolean) is
     'Creates or changes a task type; what is left out keeps its value or the default: boundary '
     'chunk (or by_stage), batch_size 1000, timeout 15 minutes, max_attempts 3, destination tasks; '
     'start_timeout 14 days (0: never published again unasked), retry_delay 5 seconds, doubled up '
     'to max_retry_delay 10 minutes; and for stages opened from now on: stage_timeout 0 (none), '
-    'tolerated_failures 100% (or a number), on_failure fail_job (or wait), job_messages false. '
+    'tolerated_failures 100% (or a number), on_failure fail_job (or wait), job_messages false, '
+    'atomic false (true: each batch is one send, which the broker takes or refuses as a whole). '
     'Raises SB116.';

@@ -20,6 +20,12 @@ begin
             format('It is %s; only a working order can be stopped.', v_order.state),
             'undo_order takes back what an order has done.');
     end if;
+    if v_order.action = 'withdraw_stage' then
+        perform stagebus.raise_error(
+            'SB120', format('order %s cannot be stopped', p_order_id),
+            'It is a withdrawal: whoever published the stage was told no.',
+            'Make the stage again once it is gone.');
+    end if;
     if v_order.action = 'cancel_stage' and (
         select j.cancelling and j.ended_at is null
         from jobs as j
@@ -46,7 +52,7 @@ begin
             from batches as b
             join stages as s on s.job_id = b.job_id and s.stage = b.stage
             where b.job_id = v_order.job_id and b.stage = coalesce(v_order.stage, b.stage)
-                and b.kind = 'tasks' and s.ending is not null and s.ended_at is null
+                and b.kind = 'tasks' and s.ending in ('cancel', 'deadline') and s.ended_at is null
             order by b.batch_id
             for no key update of b
         loop
@@ -62,7 +68,7 @@ begin
             select l.stage
             from stages as l
             where l.job_id = v_order.job_id and l.stage = coalesce(v_order.stage, l.stage)
-                and l.ending is not null and l.ended_at is null
+                and l.ending in ('cancel', 'deadline') and l.ended_at is null
             order by l.stage
             for no key update
         ) as ending

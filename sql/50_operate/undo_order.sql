@@ -20,7 +20,8 @@ begin
         perform stagebus.raise_error(
             'SB120', format('order %s cannot be undone: it is a %s', p_order_id, v_order.action),
             'A hold and a cancelling can be undone; what was published or retried has happened.',
-            case v_order.action when 'set_stage'
+            case v_order.action when 'withdraw_stage' then 'Make the stage again.'
+                when 'set_stage'
                 then 'Set the values before with set_stage; the order''s details have them.'
                 else 'Stop a working order with stop_order.' end);
     end if;

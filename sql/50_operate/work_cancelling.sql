@@ -17,7 +17,7 @@ begin
     select s.stage into v_stage
     from stages as s
     where s.job_id = p_order.job_id and s.stage = coalesce(p_order.stage, s.stage)
-        and s.ended_at is null and s.ending is not null
+        and s.ended_at is null and s.ending in ('cancel', 'deadline')
     order by s.stage
     limit 1;
     if not found then

@@ -31,6 +31,7 @@ begin
         case v_order.action
             when 'retry_tasks' then perform stagebus.work_retry_tasks(v_order, v_limit);
             when 'retry_batch' then perform stagebus.work_retry_batch(v_order, v_limit);
+            when 'withdraw_stage' then perform stagebus.work_withdrawal(v_order, v_limit);
             else perform stagebus.work_cancelling(v_order, v_limit);
         end case;
         if v_order.last_error is not null then

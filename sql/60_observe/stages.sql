@@ -1,10 +1,12 @@
 create or replace view stagebus.stages as
 select
     s.job_id, s.stage, s.task_type, s.destination, s.state as status, s.ending,
-    s.repair, s.parameters, s.tolerated_failures, s.deadline, s.on_failure,
+    s.repair, s.parameters, s.tolerated_failures, s.deadline, s.on_failure, s.atomic,
     s.task_count as tasks, s.batch_count as batches, s.body_bytes as bytes,
-    s.created_at, s.sealed_at, s.ended_at, s.name, s.group_value, s.skipped
+    s.created_at, s.sealed_at, s.ended_at, s.confirm_by, s.name, s.group_value, s.skipped
 from stagebus_data.stages as s;
 comment on view stagebus.stages is
     'The stages; what their tasks are at is in job_progress. ending: being cancelled, and why. '
-    'repair: reopened after its job had gone past it. name: its plan''s name for it.';
+    'repair: reopened after its job had gone past it. atomic: each of its batches is one send. '
+    'confirm_by: until when a provisional one has to be published, or had. name: its plan''s name '
+    'for it.';

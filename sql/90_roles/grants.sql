@@ -21,6 +21,9 @@ grant execute on function
     stagebus.append_tasks(uuid, integer, jsonb[], text, text),
     stagebus.append_numbered_tasks(uuid, integer, bigint),
     stagebus.seal_stage(uuid, integer),
+    stagebus.publish_stage(uuid, integer, interval),
+    stagebus.publication(uuid, integer, text),
+    stagebus.withdraw_stage(uuid, integer, text, text),
     stagebus.begin_stage(uuid, integer, text, jsonb, text),
     stagebus.summarise_stage(uuid, integer),
     stagebus.raise_error(text, text, text, text),
@@ -69,7 +72,7 @@ to stagebus_worker;
 grant execute on function
     stagebus.set_task_type(
         text, text, integer, interval, integer, text, interval, interval, interval, interval, text,
-        text, boolean),
+        text, boolean, boolean),
     stagebus.set_destination(text, text, text, integer, integer, interval, text),
     stagebus.pause_destination(text, text),
     stagebus.resume_destination(text),
@@ -79,6 +82,8 @@ grant execute on function
     stagebus.hold_batch(uuid, uuid, text, boolean),
     stagebus.unhold_batch(uuid, uuid, text, boolean),
     stagebus.cancel_stage(uuid, integer, text, boolean),
+    stagebus.publication(uuid, integer, text),
+    stagebus.withdraw_stage(uuid, integer, text, text),
     stagebus.cancel_job(uuid, text, boolean),
     stagebus.set_stage(uuid, integer, text, timestamptz, text, text, boolean),
     stagebus.stop_order(bigint, text, boolean),

@@ -38,9 +38,9 @@ RAISES = {"raise_error"}
 READ_COMMITTED_ONLY = {
     "cancel_job", "cancel_stage", "complete_task", "complete_tasks", "fail_task", "fail_tasks",
     "finish_job",
-    "heartbeat_task", "heartbeat_tasks", "hold_batch", "maintain", "retry_batch", "retry_tasks",
-    "set_stage", "start_task", "start_tasks", "stop_order", "undo_order", "unhold_batch",
-    "work_order",
+    "heartbeat_task", "heartbeat_tasks", "hold_batch", "maintain", "publish_stage", "retry_batch",
+    "retry_tasks", "set_stage", "start_task", "start_tasks", "stop_order", "undo_order",
+    "unhold_batch", "withdraw_stage", "work_order",
 }  # fmt: skip
 
 TRIED = sorted(set(MAY_EXECUTE) - BRIDGES_OWN - RAISES)
@@ -109,6 +109,9 @@ def right(client: Client) -> dict[str, Any]:
     client.create_stage_tasks(held, 1, "work", 2)
     batch_id = client.batches(held)[0].batch_id
     order = client.order("cancel_job", filling)
+    client.open_stage(unpublished := client.create_job(), 1, "work")
+    client.append_numbered_tasks(unpublished, 1, 3)
+    published_so = client.provisional_stage(3, "work").job_id
     first = published.messages[0]
     return {
         "p_job_id": job_id, "p_stage": 1, "p_task_type": "work", "p_batch_id": batch_id,
@@ -118,7 +121,7 @@ def right(client: Client) -> dict[str, Any]:
         "p_task_id": first.task_id, "p_task_ids": [first.task_id], "p_token": token,
         "p_attempt": 1, "p_attempts": [1], "p_nonce": first.nonce, "p_nonces": [first.nonce],
         "p_error": "why", "p_errors": ["why"], "p_destination": "tasks", "results": [Jsonb({})],
-        "filling": filling, "held": held,
+        "filling": filling, "held": held, "unpublished": unpublished, "provisional": published_so,
     }  # fmt: skip
 
 
@@ -127,6 +130,9 @@ JOB = {
     "append_tasks": "filling",
     "append_numbered_tasks": "filling",
     "seal_stage": "filling",
+    "publish_stage": "unpublished",
+    "publication": "provisional",
+    "withdraw_stage": "provisional",
     "hold_batch": "held",
     "unhold_batch": "held",
     "retry_batch": "held",

@@ -167,7 +167,8 @@ def test_nothing_that_a_function_did_to_the_session_stays(
             assert connection is not None
             cursor = await connection.execute(
                 "select current_setting('statement_timeout'), (select count(*) from pg_locks"
-                " where locktype = 'advisory' and pid = pg_backend_pid()), to_regclass('pg_temp.left_behind'),"
+                " where locktype = 'advisory' and pid = pg_backend_pid()),"
+                " to_regclass('pg_temp.left_behind'),"
                 " (select count(*) from pg_cursors where name = 'kept')"
             )
             assert await cursor.fetchone() == ("0", 0, None, 0)

@@ -158,7 +158,7 @@ def test_no_destination_gets_ahead_of_what_waits_for_another(settings: Make) -> 
         return Claim(
             job_id=uuid4(), batch_id=uuid4(), stage=1, claim_epoch=1, dispatch=1, task_type="tiles",
             entity_kind="queue", entity=entity, max_send_bytes=1000, max_send_messages=10,
-            published_through=0, last_index=9, average_body_bytes=100, seq=seq,
+            published_through=0, last_index=9, average_body_bytes=100, atomic=False, seq=seq,
         )  # fmt: skip
 
     relay = Relay(settings())

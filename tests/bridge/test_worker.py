@@ -6,6 +6,7 @@ import asyncio
 import subprocess
 import sys
 import threading
+import time
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager
@@ -104,7 +105,7 @@ def is_empty(queue: Queue) -> bool:
 
 @pytest.fixture(scope="module")
 def short_locks() -> Iterator[RunningEndpoint]:
-    queues = [f"short-{number}" for number in range(1, 4)]
+    queues = [f"short-{number}" for number in range(1, 3)]
     with run_endpoint(queues, arguments=["--lock-duration", str(SHORT_LOCK)]) as endpoint:
         yield endpoint
 
@@ -246,7 +247,9 @@ def test_tasks_of_a_provisional_stage_wait_with_their_messages_and_run_when_it_o
     published = client.published_stage(4)
     other = client.published_stage(3)
     client.execute(
-        "update stagebus_data.stages set state = 'provisional' where job_id = %s", published.job_id
+        "update stagebus_data.stages set state = 'provisional', confirm_by = now()"
+        " where job_id = %s",
+        published.job_id,
     )
     deliver(queue, published)
     deliver(queue, other)
@@ -273,7 +276,7 @@ def test_a_worker_that_waits_for_a_provisional_stage_can_be_stopped(
     client: Client, queue: Queue, worker_of: Callable[..., Worker]
 ) -> None:
     published = client.published_stage(4)
-    client.execute("update stagebus_data.stages set state = 'provisional'")
+    client.execute("update stagebus_data.stages set state = 'provisional', confirm_by = now()")
     deliver(queue, published)
 
     async def scenario() -> None:
@@ -284,6 +287,101 @@ def test_a_worker_that_waits_for_a_provisional_stage_can_be_stopped(
     # Given back: another worker has them at once.
     assert queue.counts["active"] == 4
     assert client.task_states(published.job_id) == {"queued": 4}
+
+
+def test_messages_that_wait_do_not_hold_up_what_comes_after_them(
+    client: Client, queue: Queue, worker_of: Callable[..., Worker]
+) -> None:
+    told = client.provisional_stage(4)
+    waiting = PublishedStage(told.job_id, 1, client.batch_messages(claim := client.claim()))
+    deliver(queue, waiting)
+    ledger = Ledger()
+
+    async def scenario() -> None:
+        async with working(worker_of(ledger)) as worker:
+            await becomes(lambda: queue.counts["locked"] == 4)
+            for _ in range(2):
+                later = client.published_stage(3)
+                deliver(queue, later)
+                await becomes(lambda later=later: ended(client, later.job_id))
+            await becomes(lambda: queue.counts["completed"] == 6)
+            assert queue.counts["locked"] == 4
+            client.finish_batch(claim)
+            await becomes(lambda: ended(client, told.job_id))
+            await becomes(lambda: is_empty(queue))
+            assert worker.totals.completed == 10
+
+    asyncio.run(scenario())
+    assert set(ledger.done.values()) == {1}
+    # Each message was delivered once, and its lock kept.
+    assert queue.counts["abandoned"] == 0
+
+
+def test_messages_of_a_stage_that_is_withdrawn_are_completed_and_not_run(
+    client: Client, queue: Queue, worker_of: Callable[..., Worker]
+) -> None:
+    told = client.provisional_stage(4)
+    deliver(queue, PublishedStage(told.job_id, 1, client.batch_messages(client.claim())))
+    ledger = Ledger()
+
+    async def scenario() -> None:
+        async with working(worker_of(ledger)) as worker:
+            await becomes(lambda: queue.counts["locked"] == 4)
+            client.withdraw_stage(told.job_id)
+            await becomes(lambda: is_empty(queue))
+            await becomes(lambda: worker.totals.passed_over == 4)
+
+    asyncio.run(scenario())
+    assert not ledger.done
+    assert queue.counts["completed"] == 4
+    assert queue.counts["dead_lettered"] == 0
+
+
+def test_a_worker_keeps_locks_longer_than_they_last(client: Client, worker_url: str) -> None:
+    lock = 5.0
+    told = client.provisional_stage(4)
+    claim = client.claim()
+    ledger = Ledger()
+
+    async def scenario(queue: Queue) -> None:
+        worker = Worker(worker_url, queue.connection_string, ledger, queue=queue.name)
+        async with working(worker):
+            await becomes(lambda: queue.counts["locked"] == 4)
+            begun = time.monotonic()
+            await becomes(lambda: time.monotonic() > begun + 1.5 * lock)
+            client.finish_batch(claim)
+            await becomes(lambda: ended(client, told.job_id))
+            await becomes(lambda: is_empty(queue))
+
+    with run_endpoint(["kept"], arguments=["--lock-duration", str(lock)]) as endpoint:
+        queue = Queue(endpoint, "kept")
+        deliver(queue, PublishedStage(told.job_id, 1, client.batch_messages(claim)))
+        asyncio.run(scenario(queue))
+        assert set(ledger.done.values()) == {1}
+        assert queue.counts["completed"] == 4
+        assert queue.counts["lock_expired"] == 0
+
+
+def test_a_worker_that_keeps_as_many_as_it_may_asks_on_and_receives_no_more(
+    client: Client, queue: Queue, worker_of: Callable[..., Worker],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    monkeypatch.setattr("bridge.worker.KEPT_BATCHES", 2)
+    told = client.provisional_stage(7)
+    claim = client.claim()
+    deliver(queue, PublishedStage(told.job_id, 1, client.batch_messages(claim)))
+    ledger = Ledger()
+
+    async def scenario() -> None:
+        async with working(worker_of(ledger, batch_size=2)):
+            await becomes(lambda: queue.counts["locked"] >= 4)
+            assert queue.counts["active"] > 0
+            client.finish_batch(claim)
+            await becomes(lambda: ended(client, told.job_id))
+            await becomes(lambda: is_empty(queue))
+
+    asyncio.run(scenario())
+    assert set(ledger.done.values()) == {1}
 
 
 def test_a_settlement_that_nobody_answers_costs_the_link_and_no_task(

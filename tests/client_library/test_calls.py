@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import Callable
+from datetime import timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any, TypeVar
@@ -23,6 +24,8 @@ from bridge.client.refusals import (
     PlanCycle,
     PlanFunctionRefused,
     PlanRefused,
+    StageNotFound,
+    StageNotPublished,
 )
 from bridge.errors import CallRefused
 from tests.client import Client
@@ -106,6 +109,22 @@ def test_orders(client: Client, run: Any) -> None:
     with pytest.raises(CallRefused, match="It takes a batch that is held") as caught:
         run(calls.unhold_batch(job_id, batch_id))
     assert caught.value.code == "SB120"
+
+
+def test_a_stage_is_published_and_withdrawn(client: Client, run: Any) -> None:
+    job_id = run(calls.create_job("tiles"))
+    run(calls.create_stage_tasks(job_id, 1, "h3_hexagon", 2, seal=False))
+    told = run(calls.publish_stage(job_id, 1, timedelta(seconds=30)))
+    assert (told.status, told.tasks, told.batches, told.queued_batches) == ("waiting", 2, 1, 0)
+    assert run(calls.publication(job_id, 1, told.nonce)) == told
+    withdrawn = run(calls.withdraw_stage(job_id, 1, reason="a test", nonce=told.nonce))
+    assert (withdrawn.status, withdrawn.reason) == ("withdrawn", "a test")
+    assert run(calls.work_order(withdrawn.order_id)).status == "done"
+    with pytest.raises(StageNotFound):
+        run(calls.seal_stage(job_id, 1))
+    run(calls.create_stage_tasks(job_id, 1, "h3_hexagon", 2))
+    with pytest.raises(StageNotPublished):
+        run(calls.publication(job_id, 1, "0000000000"))
 
 
 def test_a_plan_from_its_definition_to_the_end_of_a_job(client: Client, run: Any) -> None:
@@ -226,5 +245,11 @@ def test_there_is_a_call_for_each_function_for_many_and_for_no_other() -> None:
         "set_task_type", "set_destination", "pause_destination", "resume_destination",
     }  # fmt: skip
     upkeep = {"due_jobs", "maintain", "working_orders", "recount_stage"}
+    waiting = {
+        "publish_and_wait", "publish_and_wait_async", "wait_for_publication",
+        "wait_for_publication_async",
+    }  # fmt: skip
     made = {name for name in calls.__all__ if re.fullmatch(r"[a-z_]+", name)}
-    assert made - {"call", "call_async"} == functions - parts - one_task - settings - upkeep
+    assert (
+        made - {"call", "call_async"} - waiting == functions - parts - one_task - settings - upkeep
+    )

@@ -104,6 +104,20 @@ def test_a_batch_is_found_by_its_key_however_many_leases_there_were(client: Clie
     assert "batches_pkey" in plan[1]
 
 
+def test_a_finished_batch_of_a_provisional_stage_looks_at_few_others(backlog: Client) -> None:
+    told = backlog.provisional_stage(3 * BATCHES // 10, "tiny")
+    claims = [c for c in backlog.claim_batches(BATCHES) if c.job_id == told.job_id]
+    left = iter(claims)
+
+    def finish() -> None:
+        assert backlog.finish_batch(next(left))
+
+    assert len(claims) == BATCHES // 10
+    for _ in range(BATCHES // 10 - 20):
+        finish()
+    assert rows_read(backlog, "batches", finish) <= 5 + 20
+
+
 def test_a_creation_looks_for_one_waiting_batch(backlog: Client) -> None:
     def create() -> None:
         backlog.create_stage_tasks(backlog.create_job(), 1, "tiny", 3)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from datetime import timedelta
 from uuid import UUID
 
@@ -51,7 +51,7 @@ def record_unreported(batch: Batch) -> None:
 
 def messages(model: Model, batch: Batch, epoch: int, after: int) -> list[int]:
     """The task indexes of what batch_messages renders."""
-    if batch.epoch != epoch:
+    if batch.epoch != epoch or model.stage_of(batch).withdrawn:
         return []
     if batch.kind == "job":
         return [1] if after < 1 else []
@@ -65,7 +65,7 @@ def is_held_by(batch: Batch, epoch: int) -> bool:
 def record_send(
     model: Model, batch: Batch, epoch: int, last: int, outcome: Outcome, lease: timedelta
 ) -> bool:
-    if not is_held_by(batch, epoch):
+    if not is_held_by(batch, epoch) or model.stage_of(batch).withdrawn:
         return False
     if outcome == "accepted":
         batch.through = last
@@ -75,17 +75,21 @@ def record_send(
 
 
 def finish_batch(model: Model, batch: Batch, epoch: int) -> bool:
-    if not is_held_by(batch, epoch):
+    if not is_held_by(batch, epoch) or model.stage_of(batch).withdrawn:
         return batch.state == "queued" and batch.epoch == epoch
     batch.move("queued")
     batch.through = batch.last
     wait = model.stage_of(batch).type.start_timeout
     if batch.kind == "tasks" and wait:
         batch.start_due_at = model.now + wait
+    if batch.kind == "tasks" and model.stage_of(batch).state == "provisional":
+        model.confirm(model.stage_of(batch))
     return True
 
 
-def fail_batch(model: Model, batch: Batch, epoch: int, max_attempts: int) -> str | None:
+def fail_batch(
+    model: Model, batch: Batch, epoch: int, max_attempts: int, ids: Callable[[], int]
+) -> str | None:
     if not is_held_by(batch, epoch):
         # Told again.
         ended = batch.epoch == epoch and batch.state in ("pending_queue", "failed")
@@ -93,6 +97,12 @@ def fail_batch(model: Model, batch: Batch, epoch: int, max_attempts: int) -> str
     batch.ready_at = model.now + timedelta(seconds=min(60, 2 ** min(batch.attempts, 6)))
     batch.attempts += 1
     batch.move("failed" if batch.attempts >= max_attempts else "pending_queue")
+    stage = model.stage_of(batch)
+    if (
+        batch.state == "failed" and batch.kind == "tasks"
+        and stage.state == "provisional" and not stage.withdrawn
+    ):  # fmt: skip
+        model.withdraw(stage, ids)
     return batch.state
 
 
@@ -167,7 +177,10 @@ def unstarted_batches(model: Model) -> list[Batch]:
 def republish_unstarted(model: Model) -> int:
     again = 0
     for batch in unstarted_batches(model):
-        if model.unstarted(batch) and model.stage_of(batch).ending is None:
+        stage = model.stage_of(batch)
+        if stage.state == "provisional":
+            batch.start_due_at = model.now + stage.type.start_timeout
+        elif model.unstarted(batch) and model.stage_of(batch).ending is None:
             publish_again(model, batch)
             again += 1
         else:
@@ -180,6 +193,14 @@ def overdue_stages(model: Model) -> list[Stage]:
         stage for stage in model.stages()
         if stage.state == "open" and stage.ending is None
         and stage.deadline is not None and stage.deadline <= model.now
+    ]  # fmt: skip
+
+
+def overdue_publications(model: Model) -> list[Stage]:
+    return [
+        stage for stage in model.stages()
+        if stage.state == "provisional" and not stage.withdrawn
+        and stage.confirm_by is not None and stage.confirm_by <= model.now
     ]  # fmt: skip
 
 

@@ -44,8 +44,7 @@ def drain(client: Client, letters: Iterable[Letter] = ()) -> None:
             for message in client.publish()
             if "task_id" in message.content
         ]
-        _work(client, waiting)
-        waiting = []
+        waiting = _work(client, waiting)
         if not client.rows(_OPEN):
             break
         client.advance(LONG)
@@ -64,15 +63,21 @@ def _let_go(client: Client) -> None:
             client.order(function, row.job_id, row.batch_id)
 
 
-def _work(client: Client, messages: list[tuple[str, int, str]]) -> None:
+def _work(client: Client, messages: list[tuple[str, int, str]]) -> list[tuple[str, int, str]]:
+    """Returns those that are to be asked about again."""
     token = uuid4()
     ids = [message[0] for message in messages]
     if not ids:
-        return
+        return []
     started = client.start_tasks(
         ids, [message[1] for message in messages], [message[2] for message in messages], token
     )
     client.complete_tasks([answer.task_id for answer in started if answer.verdict == "run"], token)
+    return [
+        message
+        for message, answer in zip(messages, started, strict=True)
+        if answer.verdict == "wait"
+    ]
 
 
 def _describe(client: Client, row: Any) -> tuple[UUID, int | None, Any]:

@@ -20,10 +20,13 @@ def of_model(model: Model) -> Picture:
         closed = stage.state != "filling" and stage.open_tasks() == 0
         stages[stage.job_id, stage.stage] = (
             stage.state, stage.ending, stage.repair, stage.tolerated, stage.on_failure,
-            stage.deadline, len(stage.tasks),
+            stage.deadline, stage.confirm_by, len(stage.tasks),
             *(stage.number(s) if closed else 0 for s in ("completed", "failed", "cancelled")),
         )  # fmt: skip
+    gone = {(s.job_id, s.stage): s.gone_through for s in model.stages()}
     for task in model.tasks():
+        if task.index <= gone[task.key[:2]]:
+            continue
         batch = task.batch
         tasks[task.key] = (
             task.state, task.attempt, task.token, task.lease_until, task.started_at, task.due_at,
@@ -59,7 +62,7 @@ def of_database(client: Client) -> Picture:
     stages = {
         (s.job_id, s.stage): (
             s.state, s.ending, s.repair, s.tolerated_failures, s.on_failure, s.deadline,
-            s.task_count, s.completed, s.failed, s.cancelled,
+            s.confirm_by, s.task_count, s.completed, s.failed, s.cancelled,
         )
         for s in client.rows("select * from stagebus_data.stages")
     }  # fmt: skip
@@ -129,6 +132,14 @@ def learn_batches(model: Model, client: Client) -> None:
         batch.batch_id, batch.seq = row.batch_id, row.seq
     missing = [shape for shape, batches in nameless.items() if batches]
     assert not missing, f"batches that should be: {missing}"
+
+
+def learn_nonces(model: Model, client: Client) -> None:
+    """Gives the model's new stages the nonces that the database drew."""
+    for row in client.rows("select job_id, stage, nonce from stagebus_data.stages"):
+        stage = model.stage(row.job_id, row.stage)
+        assert stage.nonce in (None, row.nonce)
+        stage.nonce = row.nonce
 
 
 def differences(expected: Picture, found: Picture) -> list[str]:

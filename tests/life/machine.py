@@ -252,6 +252,47 @@ class Life(RuleBasedStateMachine):
         producers.seal_stage(self.model, stage.job_id, stage.stage)
         self.did("seal")
 
+    @rule(pick=PICK, minutes=st.sampled_from((1, 20)))
+    def publish(self, pick: int, minutes: int) -> None:
+        """A filling stage provisionally; now and then one is named that is sealed."""
+        stages = self.filling() if self.filling() and pick % 8 else self.all_stages()
+        if not stages:
+            return
+        stage = self.one(stages, pick)
+        at, timeout = (stage.job_id, stage.stage), timedelta(minutes=minutes)
+        self.did(f"publish {stage.state}")
+        self.both(
+            lambda: self.client.publish_stage(*at, timeout),
+            lambda model: producers.publish_stage(model, *at, timeout),
+        )
+
+    @rule(pick=PICK)
+    def withdraw(self, pick: int) -> None:
+        provisional = [stage for stage in self.all_stages() if stage.state == "provisional"]
+        stages = provisional if provisional and pick % 8 else self.all_stages()
+        # Not all of them: others are to be confirmed.
+        if not stages or pick % 3:
+            return
+        stage = self.one(stages, pick)
+        ids, at = self.new_ids(), (stage.job_id, stage.stage)
+        self.did(f"withdraw {stage.state}")
+        self.both(
+            lambda: self.client.withdraw_stage(*at),
+            lambda model: operators.withdraw_stage(model, ids, model.stage(*at)),
+        )
+
+    @rule()
+    def withdraw_overdue_stages(self) -> None:
+        overdue = bridges.overdue_publications(self.model)
+        assert self.client.value("select stagebus.withdraw_overdue_stages(1000)") == len(overdue)
+        assigned = {
+            (row.job_id, row.stage): row.order_id
+            for row in self.client.rows("select * from stagebus_data.orders order by order_id")
+        }
+        for stage in overdue:
+            self.model.withdraw(stage, lambda stage=stage: assigned[stage.job_id, stage.stage])
+            self.did("withdraw_overdue_stages")
+
     @rule(pick=PICK)
     def finish_job(self, pick: int) -> None:
         if not self.model.jobs:
@@ -357,8 +398,9 @@ class Life(RuleBasedStateMachine):
         self.report_failure(hold, batch, most)
 
     def report_failure(self, hold: Hold, batch: Batch, most: int) -> None:
+        ids = self.new_ids()
         found = self.client.fail_batch(hold.claim, max_attempts=most)
-        assert found == bridges.fail_batch(self.model, batch, hold.claim.claim_epoch, most)
+        assert found == bridges.fail_batch(self.model, batch, hold.claim.claim_epoch, most, ids)
         self.did(f"fail_batch {found}")
 
     @rule(pick=st.integers(0, 3), seconds=st.sampled_from((0, 20)))
@@ -446,11 +488,14 @@ class Life(RuleBasedStateMachine):
         token = self.token()
         found = self.ask(letters, token)
         for letter, verdict in zip(letters, found, strict=True):
+            if verdict == "wait":
+                continue
             self.broker.remove(letter)
             if verdict == "run":
                 self.works.append(Work(letter, token))
 
     def ask(self, letters: list[Letter], token: UUID) -> list[str]:
+        looking.learn_nonces(self.model, self.client)
         answers = self.client.start_tasks(
             [letter.task_id for letter in letters],
             [letter.attempt for letter in letters],
@@ -545,7 +590,7 @@ class Life(RuleBasedStateMachine):
         """Of a stage whose task type looks after that."""
         guarded = [
             letter for letter in self.broker
-            if self.model.stage(*letter.key[:2]).type.start_timeout
+            if (stage := workers.stage_of(self.model, letter)) and stage.type.start_timeout
         ]  # fmt: skip
         if guarded:
             self.broker.remove(self.one(guarded, pick))
@@ -706,7 +751,12 @@ class Life(RuleBasedStateMachine):
         assert looking.miscounts(self.client) == []
 
     def somebody_moves_every_task_on(self) -> None:
-        on_the_way = {(letter.key, letter.attempt) for letter in self.broker}
+        looking.learn_nonces(self.model, self.client)
+        on_the_way = {
+            (letter.key, letter.attempt)
+            for letter in self.broker
+            if workers.stage_of(self.model, letter)
+        }
         for task in self.model.tasks():
             assert bridges.is_covered(self.model, task), f"nobody moves on {task}"
             if bridges.message_is_needed(self.model, task):

@@ -6,7 +6,7 @@ hold the verbs.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Literal
@@ -36,7 +36,8 @@ BATCH_MOVES = {
     "cancelled": ("pending_queue",),
 }
 STAGE_MOVES = {
-    "filling": ("open",),
+    "filling": ("open", "provisional"),
+    "provisional": ("open",),
     "open": ("completed", "completed_with_errors", "failed", "cancelled"),
     "completed": (),
     "completed_with_errors": ("open",),
@@ -45,7 +46,7 @@ STAGE_MOVES = {
 }
 JOB_MOVES = {
     "created": ("running", "completed", "cancelled"),
-    "running": ("completed", "completed_with_errors", "failed", "cancelled"),
+    "running": ("created", "completed", "completed_with_errors", "failed", "cancelled"),
     "completed": (),
     "completed_with_errors": (),
     "failed": ("running",),
@@ -148,6 +149,13 @@ class Stage:
     ended_at: datetime | None = None
     tasks: list[Task] = field(default_factory=list)
     keys: set[str] = field(default_factory=set)
+    confirm_by: datetime | None = None
+    #: Drawn by the database; learned when the stage is first looked at.
+    nonce: str | None = None
+    #: What is left of a stage that is being withdrawn.
+    gone_through: int = 0
+    keys_left: int = 0
+    slots_left: int = 0
 
     def move(self, state: str) -> None:
         assert state in STAGE_MOVES[self.state], f"stage: {self.state} → {state}"
@@ -155,7 +163,11 @@ class Stage:
 
     @property
     def ended(self) -> bool:
-        return self.state not in ("filling", "open")
+        return self.state not in ("filling", "provisional", "open")
+
+    @property
+    def withdrawn(self) -> bool:
+        return self.ending == "withdraw"
 
     def number(self, state: str) -> int:
         return sum(task.state == state for task in self.tasks)
@@ -225,6 +237,8 @@ class Model:
         self.jobs: dict[UUID, Job] = {}
         self.batches: list[Batch] = []
         self.orders: dict[int, Order] = {}
+        #: Batches of withdrawn stages: bridges may know them still.
+        self.gone: list[Batch] = []
 
     # Looking.
 
@@ -246,7 +260,7 @@ class Model:
         return self.stage(key[0], key[1]).tasks[key[2] - 1]
 
     def batch(self, batch_id: UUID | None) -> Batch:
-        (batch,) = (batch for batch in self.batches if batch.batch_id == batch_id)
+        (batch,) = (b for b in (*self.batches, *self.gone) if b.batch_id == batch_id)
         return batch
 
     def tasks_of(self, batch: Batch) -> list[Task]:
@@ -259,13 +273,15 @@ class Model:
         return [task for task in self.tasks_of(batch) if task.state is None]
 
     def working(self, stage: Stage) -> list[Order]:
-        """The orders that are cancelling the stage."""
+        """The orders that are cancelling or withdrawing the stage."""
+        cancelling = [("cancel_job", stage.job_id), ("cancel_stage", stage.job_id)]
+        if stage.withdrawn:
+            cancelling = [("withdraw_stage", stage.job_id)]
         return [
             order
             for order in self.orders.values()
             if order.state == "working"
-            and (order.action, order.job_id)
-            in (("cancel_job", stage.job_id), ("cancel_stage", stage.job_id))
+            and (order.action, order.job_id) in cancelling
             and order.stage in (None, stage.stage)
         ]
 
@@ -329,6 +345,45 @@ class Model:
             job.move("running")
             job.cancelling = False
         job.due.discard(stage.stage)
+
+    # Publications.
+
+    def confirm(self, stage: Stage) -> None:
+        """Once all of it is queued."""
+        batches = [b for b in self.batches if b.kind == "tasks" and self.stage_of(b) is stage]
+        if stage.withdrawn or any(batch.state != "queued" for batch in batches):
+            return
+        stage.move("open")
+        if stage.type.stage_timeout and stage.deadline is None:
+            stage.deadline = self.now + stage.type.stage_timeout
+        if not stage.tasks:
+            self.end_stage(stage)
+
+    def withdraw(self, stage: Stage, new_id: Callable[[], int]) -> Order:
+        assert stage.state == "provisional"
+        assert stage.ending is None
+        stage.ending = "withdraw"
+        stage.keys_left, stage.slots_left = len(stage.keys), len(stage.tasks)
+        order = Order(new_id(), "withdraw_stage", stage.job_id, stage.stage, self.now)
+        self.orders[order.order_id] = order
+        return order
+
+    def remove(self, stage: Stage) -> None:
+        """The last of a withdrawn stage: its job is as it was without it."""
+        job = self.jobs[stage.job_id]
+        assert job.stages.pop() is stage
+        if job.cancelling:
+            self.end_cancelled_job(job)
+            return
+        if not job.stages:
+            job.move("created")
+            return
+        last = job.stages[-1]
+        last.repair = False
+        if last.ended and last.state != "failed":
+            job.due.add(last.stage)
+        elif last.ended and last.on_failure == "fail_job":
+            self.end_job(job, "failed")
 
     def forget_deadline(self, stage: Stage) -> None:
         if stage.deadline is not None and stage.deadline <= self.now:

@@ -60,6 +60,8 @@ def unhold_batch(model: Model, ids: NewId, batch: Batch) -> Order:
 
 def retry_batch(model: Model, ids: NewId, batch: Batch, *, unfinished: bool) -> Order:
     _orderable(model, batch, "queued", "publishing", "failed")
+    if batch.kind == "tasks" and model.stage_of(batch).state == "provisional":
+        raise Refused("SB120")
     waiting = 1 if batch.kind == "job" else len(model.unstarted(batch))
     running = len(_running(model, batch, 0)) if unfinished else 0
     order = _begin(
@@ -107,7 +109,11 @@ def set_stage(
 def retry_tasks(model: Model, ids: NewId, stage: Stage, status: str) -> Order:
     job = model.jobs[stage.job_id]
     cancelling = job.cancelling and not job.ended
-    if stage.state == "filling" or (not stage.ended and stage.ending) or cancelling:
+    if (
+        stage.state in ("filling", "provisional")
+        or (not stage.ended and stage.ending)
+        or cancelling
+    ):
         raise Refused("SB120")
     return _begin(
         model, ids, "retry_tasks", stage.job_id, stage.stage, open_work=stage.number(status),
@@ -115,9 +121,18 @@ def retry_tasks(model: Model, ids: NewId, stage: Stage, status: str) -> Order:
     )  # fmt: skip
 
 
+def withdraw_stage(model: Model, ids: NewId, stage: Stage) -> None:
+    if stage.confirm_by is None:
+        raise Refused("SB130")
+    if stage.state == "provisional" and not stage.withdrawn:
+        model.withdraw(stage, ids)
+
+
 def cancel_stage(model: Model, ids: NewId, stage: Stage) -> Order:
     if stage.ended or stage.ending:
         raise Refused("SB120")
+    if stage.state == "provisional":
+        return model.withdraw(stage, ids)
     order = _begin(
         model, ids, "cancel_stage", stage.job_id, stage.stage, open_work=stage.open_tasks()
     )
@@ -129,12 +144,15 @@ def cancel_job(model: Model, ids: NewId, job: Job) -> Order:
     if job.ended or job.cancelling:
         raise Refused("SB120")
     left = [stage for stage in job.stages if not stage.ended]
-    open_work = sum(stage.open_tasks() for stage in left)
+    open_work = sum(stage.open_tasks() for stage in left if stage.state != "provisional")
     order = _begin(model, ids, "cancel_job", job.job_id, open_work=open_work)
     job.cancelling = True
     job.due.clear()
     for stage in left:
-        _begin_cancelling(model, stage)
+        if stage.state != "provisional":
+            _begin_cancelling(model, stage)
+        elif not stage.withdrawn:
+            model.withdraw(stage, ids)
     model.end_cancelled_job(job)
     return order
 
@@ -149,11 +167,13 @@ def _begin_cancelling(model: Model, stage: Stage) -> None:
 
 
 def stop_order(model: Model, order: Order) -> None:
-    if order.state != "working":
+    if order.state != "working" or order.action == "withdraw_stage":
         raise Refused("SB120")
     job = model.jobs[order.job_id]
     if order.action in ("cancel_job", "cancel_stage"):
         for stage in job.stages:
+            if stage.withdrawn:
+                continue
             if order.stage in (None, stage.stage) and stage.ending and not stage.ended:
                 if order.action == "cancel_stage" and job.cancelling:
                     raise Refused("SB120")
@@ -201,9 +221,10 @@ def _undo_cancelling(model: Model, ids: NewId, order: Order) -> None:
 
 
 def _reopen_job(job: Job) -> None:
-    if job.state != "cancelled":
+    if job.state == "cancelled":
+        job.move("running" if job.stages else "created")
+    elif not job.cancelling:
         return
-    job.move("running" if job.stages else "created")
     job.cancelling = False
     last = job.stages[-1] if job.stages else None
     if last is not None and last.ended and last.state != "failed":
@@ -217,6 +238,8 @@ def work_order(model: Model, order: Order, limit: int) -> None:
         _work_retry_tasks(model, order, limit)
     elif order.action == "retry_batch":
         _work_retry_batch(model, order, limit)
+    elif order.action == "withdraw_stage":
+        _work_withdrawal(model, order, limit)
     else:
         _work_cancelling(model, order, limit)
 
@@ -267,7 +290,8 @@ def _work_retry_batch(model: Model, order: Order, limit: int) -> None:
 def _work_cancelling(model: Model, order: Order, limit: int) -> None:
     ending = [
         stage for stage in model.jobs[order.job_id].stages
-        if order.stage in (None, stage.stage) and not stage.ended and stage.ending
+        if order.stage in (None, stage.stage) and not stage.ended
+        and stage.ending and not stage.withdrawn
     ]  # fmt: skip
     if not ending:
         order.state = "done"
@@ -292,3 +316,26 @@ def _work_cancelling(model: Model, order: Order, limit: int) -> None:
     order.tasks_done += len(cancelled)
     if cancelled:
         model.end_tasks(cancelled, "cancelled")
+
+
+def _work_withdrawal(model: Model, order: Order, limit: int) -> None:
+    stage, left = model.stage(order.job_id, order.stage or 0), limit
+
+    def take(there: int) -> int:
+        nonlocal left
+        taken = min(left, there)
+        left -= taken
+        return taken
+
+    stage.gone_through += take(len(stage.tasks) - stage.gone_through)
+    order.tasks_done = stage.gone_through
+    stage.keys_left -= take(stage.keys_left)
+    stage.slots_left -= take(stage.slots_left)
+    batches = [batch for batch in model.batches if model.stage_of(batch) is stage]
+    for batch in sorted(batches, key=lambda b: str(b.batch_id))[: take(len(batches))]:
+        model.batches.remove(batch)
+        model.gone.append(batch)
+        batch.state, batch.epoch = "gone", -1
+    if left:
+        model.remove(stage)
+        order.state = "done"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from uuid import UUID
 
 from tests.life.model import Batch, Job, Model, Refused, Stage, Task, TaskType
@@ -16,7 +17,7 @@ def open_stage(model: Model, job_id: UUID, number: int, kind: TaskType) -> None:
     if job.ended or job.cancelling:
         raise Refused("SB102")
     if number <= len(job.stages):
-        raise Refused("SB104")
+        raise Refused("SB131" if job.stages[number - 1].withdrawn else "SB104")
     if job.stages and not job.stages[-1].ended:
         raise Refused("SB103")
     job.stages.append(Stage(job_id, number, kind, kind.on_failure, kind.tolerated_failures))
@@ -49,12 +50,30 @@ def _filling(model: Model, job_id: UUID, number: int) -> Stage:
     return stage
 
 
-def seal_stage(model: Model, job_id: UUID, number: int) -> None:
-    stage = _filling(model, job_id, number)
+def publish_stage(model: Model, job_id: UUID, number: int, timeout: timedelta) -> None:
+    stage = model.stage(job_id, number)
+    if stage.state != "filling":
+        # Told again.
+        if stage.confirm_by is None:
+            raise Refused("SB106")
+        return
+    _cut(model, stage)
+    stage.move("provisional")
+    stage.confirm_by = model.now + timeout
+    if not stage.tasks:
+        model.confirm(stage)
+
+
+def _cut(model: Model, stage: Stage) -> None:
     size = stage.type.batch_size
     for first in range(0, len(stage.tasks), size):
         part = stage.tasks[first : first + size]
         add_batch(model, stage, part, scattered=False)
+
+
+def seal_stage(model: Model, job_id: UUID, number: int) -> None:
+    stage = _filling(model, job_id, number)
+    _cut(model, stage)
     stage.move("open")
     if stage.type.stage_timeout and stage.deadline is None:
         stage.deadline = model.now + stage.type.stage_timeout

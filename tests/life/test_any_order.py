@@ -17,7 +17,8 @@ HAPPENS = (
     "retry_batch", "retry unfinished", "cancel_stage open", "cancel_job running",
     "set_stage open", "work_order cancel_stage", "work_order cancel_job",
     "work_order retry_tasks", "stop_order cancel_stage", "stop_order cancel_job",
-    "undo_order cancel_stage", "undo_order cancel_job",
+    "undo_order cancel_stage", "undo_order cancel_job", "publish filling", "withdraw provisional",
+    "start: wait", "work_order withdraw_stage",
 )  # fmt: skip
 
 

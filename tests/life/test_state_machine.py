@@ -83,6 +83,7 @@ def test_every_change_of_state_is_drawn_and_every_arrow_is_taken(recorded: Clien
     batches_that_are_cancelled(recorded)
     tasks(recorded)
     ends(recorded)
+    publications(recorded)
     assert seen(recorded) - drawn() == set(), "not drawn"
     assert drawn() - seen(recorded) == set(), "not taken"
 
@@ -200,6 +201,18 @@ def tasks(client: Client) -> None:
     client.work_orders()
     client.order("cancel_stage", published.job_id, 1)
     client.work_orders()
+
+
+def publications(client: Client) -> None:
+    client.set_task_type("work", job_messages=False)
+    client.publish()
+    confirmed = client.provisional_stage(2, "work")
+    client.publish()
+    assert client.stage(confirmed.job_id).status == "open"
+    withdrawn = client.provisional_stage(2, "work")
+    client.withdraw_stage(withdrawn.job_id)
+    client.work_orders()
+    assert client.job(withdrawn.job_id).status == "created"
 
 
 def ends(client: Client) -> None:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from uuid import UUID
 
 from tests.life.bridges import end_attempts
-from tests.life.model import Model, Task, TaskKey
+from tests.life.model import Model, Stage, Task, TaskKey
 
 
 @dataclass(frozen=True)
@@ -37,8 +37,19 @@ def start(model: Model, letters: list[Letter], token: UUID) -> list[str]:
     return verdicts
 
 
+def stage_of(model: Model, letter: Letter) -> Stage | None:
+    """The stage that the letter is of; another may have its number by now."""
+    job_id, number, _ = letter.key
+    stages = model.jobs[job_id].stages
+    stage = stages[number - 1] if number <= len(stages) else None
+    return stage if stage is not None and stage.nonce == letter.nonce else None
+
+
 def _may_start(model: Model, letter: Letter, token: UUID) -> str:
-    task, stage = model.task(letter.key), model.stage(*letter.key[:2])
+    stage = stage_of(model, letter)
+    if stage is None or stage.withdrawn:
+        return "ghost"
+    task = model.task(letter.key)
     if task.state == "cancelled":
         return "cancelled"
     if task.state in ("completed", "failed"):
@@ -47,6 +58,8 @@ def _may_start(model: Model, letter: Letter, token: UUID) -> str:
         return "stale"
     if stage.ending is not None:
         return "cancelled"
+    if stage.state == "provisional":
+        return "wait"
     if task.state is None or task.token == token:
         return "run"
     assert task.lease_until is not None

@@ -2,6 +2,122 @@ CREATE SCHEMA stagebus_data;
 
 ALTER SCHEMA stagebus_data OWNER TO stagebus_owner;
 
+CREATE TABLE stagebus_data.stages (
+    job_id uuid NOT NULL,
+    stage integer NOT NULL,
+    name text,
+    group_value text,
+    skipped boolean DEFAULT false NOT NULL,
+    task_type text NOT NULL,
+    destination text NOT NULL,
+    state text DEFAULT 'filling'::text NOT NULL,
+    ending text,
+    repair boolean DEFAULT false NOT NULL,
+    parameters jsonb DEFAULT '{}'::jsonb NOT NULL,
+    nonce text NOT NULL,
+    tolerated_failures text DEFAULT '100%'::text NOT NULL,
+    deadline timestamp with time zone,
+    confirm_by timestamp with time zone,
+    on_failure text DEFAULT 'fail_job'::text NOT NULL,
+    atomic boolean DEFAULT false NOT NULL,
+    own_parameters boolean DEFAULT false NOT NULL,
+    task_count integer DEFAULT 0 NOT NULL,
+    batch_count integer DEFAULT 0 NOT NULL,
+    body_bytes bigint DEFAULT 0 NOT NULL,
+    open_groups integer DEFAULT 0 NOT NULL,
+    completed integer DEFAULT 0 NOT NULL,
+    failed integer DEFAULT 0 NOT NULL,
+    cancelled integer DEFAULT 0 NOT NULL,
+    created_at timestamp with time zone NOT NULL,
+    sealed_at timestamp with time zone,
+    ended_at timestamp with time zone,
+    CONSTRAINT a_provisional_stage_has_a_time CHECK (((state <> 'provisional'::text) OR (confirm_by IS NOT NULL))),
+    CONSTRAINT a_provisional_stage_is_only_withdrawn_and_no_other_is CHECK (((ending IS NULL) OR ((ending = 'withdraw'::text) = (state = 'provisional'::text)))),
+    CONSTRAINT a_skipped_stage_is_completed_without_tasks CHECK (((NOT skipped) OR ((name IS NOT NULL) AND (state = 'completed'::text) AND (task_count = 0)))),
+    CONSTRAINT a_stage_has_an_end_exactly_when_it_ended CHECK (((ended_at IS NULL) = (state = ANY (ARRAY['filling'::text, 'provisional'::text, 'open'::text])))),
+    CONSTRAINT a_stage_is_sealed_exactly_when_it_left_filling CHECK (((sealed_at IS NULL) = (state = 'filling'::text))),
+    CONSTRAINT counts_are_not_negative CHECK ((LEAST((task_count)::bigint, (batch_count)::bigint, body_bytes, (open_groups)::bigint, (completed)::bigint, (failed)::bigint, (cancelled)::bigint) >= 0)),
+    CONSTRAINT ending_is_known CHECK ((ending = ANY (ARRAY['cancel'::text, 'deadline'::text, 'withdraw'::text]))),
+    CONSTRAINT no_more_tasks_end_than_there_are CHECK (((((completed)::bigint + failed) + cancelled) <= task_count)),
+    CONSTRAINT nonce_is_10_hex_digits CHECK ((nonce ~ '^[0-9a-f]{10}$'::text)),
+    CONSTRAINT on_failure_is_fail_job_or_wait CHECK ((on_failure = ANY (ARRAY['fail_job'::text, 'wait'::text]))),
+    CONSTRAINT stage_is_1_to_32767 CHECK (((stage >= 1) AND (stage <= 32767))),
+    CONSTRAINT stage_parameters_are_an_object CHECK ((jsonb_typeof(parameters) = 'object'::text)),
+    CONSTRAINT stage_state_is_known CHECK ((state = ANY (ARRAY['filling'::text, 'provisional'::text, 'open'::text, 'completed'::text, 'completed_with_errors'::text, 'failed'::text, 'cancelled'::text]))),
+    CONSTRAINT tolerated_failures_is_a_number_or_a_percentage CHECK ((tolerated_failures ~ '^([0-9]{1,9}|(100|[0-9]{1,2}(\.[0-9]{1,6})?)%)$'::text))
+);
+
+ALTER TABLE stagebus_data.stages OWNER TO stagebus_owner;
+
+CREATE TABLE stagebus_data.task_types (
+    task_type text NOT NULL,
+    destination text DEFAULT 'tasks'::text NOT NULL,
+    boundary text DEFAULT 'chunk'::text NOT NULL,
+    batch_size integer DEFAULT 1000 NOT NULL,
+    timeout interval DEFAULT '00:15:00'::interval NOT NULL,
+    start_timeout interval DEFAULT '14 days'::interval NOT NULL,
+    max_attempts integer DEFAULT 3 NOT NULL,
+    retry_delay interval DEFAULT '00:00:05'::interval NOT NULL,
+    max_retry_delay interval DEFAULT '00:10:00'::interval NOT NULL,
+    tolerated_failures text DEFAULT '100%'::text NOT NULL,
+    stage_timeout interval DEFAULT '00:00:00'::interval NOT NULL,
+    on_failure text DEFAULT 'fail_job'::text NOT NULL,
+    job_messages boolean DEFAULT false NOT NULL,
+    atomic boolean DEFAULT false NOT NULL,
+    created_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    CONSTRAINT batch_size_is_1_to_100000 CHECK (((batch_size >= 1) AND (batch_size <= 100000))),
+    CONSTRAINT boundary_is_known CHECK ((boundary = ANY (ARRAY['by_stage'::text, 'chunk'::text]))),
+    CONSTRAINT max_attempts_is_1_to_1000 CHECK (((max_attempts >= 1) AND (max_attempts <= 1000))),
+    CONSTRAINT max_retry_delay_is_at_most_7_days CHECK ((max_retry_delay <= '7 days'::interval)),
+    CONSTRAINT on_failure_is_fail_job_or_wait CHECK ((on_failure = ANY (ARRAY['fail_job'::text, 'wait'::text]))),
+    CONSTRAINT retry_delay_is_0_to_max_retry_delay CHECK (((retry_delay >= '00:00:00'::interval) AND (retry_delay <= max_retry_delay))),
+    CONSTRAINT stage_timeout_is_0_or_1_second_to_365_days CHECK (((stage_timeout = '00:00:00'::interval) OR ((stage_timeout >= '00:00:01'::interval) AND (stage_timeout <= '365 days'::interval)))),
+    CONSTRAINT start_timeout_is_0_or_10_seconds_to_365_days CHECK (((start_timeout = '00:00:00'::interval) OR ((start_timeout >= '00:00:10'::interval) AND (start_timeout <= '365 days'::interval)))),
+    CONSTRAINT task_type_has_1_to_100_characters CHECK (((length(task_type) >= 1) AND (length(task_type) <= 100))),
+    CONSTRAINT timeout_is_1_second_to_7_days CHECK (((timeout >= '00:00:01'::interval) AND (timeout <= '7 days'::interval))),
+    CONSTRAINT tolerated_failures_is_a_number_or_a_percentage CHECK ((tolerated_failures ~ '^([0-9]{1,9}|(100|[0-9]{1,2}(\.[0-9]{1,6})?)%)$'::text))
+);
+
+ALTER TABLE stagebus_data.task_types OWNER TO stagebus_owner;
+
+CREATE TABLE stagebus_data.job_advances (
+    job_id uuid NOT NULL,
+    next_try_at timestamp with time zone NOT NULL,
+    failures integer DEFAULT 0 NOT NULL,
+    stage_name text,
+    why text,
+    error text,
+    CONSTRAINT a_failure_says_why CHECK (((failures > 0) = ((why IS NOT NULL) AND (error IS NOT NULL))))
+)
+WITH (fillfactor='50');
+
+ALTER TABLE stagebus_data.job_advances OWNER TO stagebus_owner;
+
+CREATE TABLE stagebus_data.plan_stages (
+    job_type text NOT NULL,
+    version integer NOT NULL,
+    stage integer NOT NULL,
+    name text NOT NULL,
+    task_type text NOT NULL,
+    waits_for text[],
+    task_count jsonpath,
+    task_function text,
+    group_by text,
+    parameters jsonb DEFAULT '{}'::jsonb NOT NULL,
+    skip_when jsonpath,
+    tolerated_failures text,
+    on_failure text,
+    CONSTRAINT name_is_an_identifier CHECK ((name ~ '^[A-Za-z_][A-Za-z0-9_]{0,62}$'::text)),
+    CONSTRAINT on_failure_is_fail_job_or_wait CHECK ((on_failure = ANY (ARRAY['fail_job'::text, 'wait'::text]))),
+    CONSTRAINT only_returned_tasks_are_grouped CHECK (((group_by IS NULL) OR (task_function IS NOT NULL))),
+    CONSTRAINT stage_is_1_to_100 CHECK (((stage >= 1) AND (stage <= 100))),
+    CONSTRAINT stage_parameters_are_an_object CHECK ((jsonb_typeof(parameters) = 'object'::text)),
+    CONSTRAINT tasks_are_counted_or_returned CHECK (((task_count IS NULL) <> (task_function IS NULL))),
+    CONSTRAINT tolerated_failures_is_a_number_or_a_percentage CHECK ((tolerated_failures ~ '^([0-9]{1,9}|(100|[0-9]{1,2}(\.[0-9]{1,6})?)%)$'::text))
+);
+
+ALTER TABLE stagebus_data.plan_stages OWNER TO stagebus_owner;
+
 CREATE TABLE stagebus_data.batches (
     job_id uuid NOT NULL,
     batch_id uuid NOT NULL,
@@ -10,6 +126,7 @@ CREATE TABLE stagebus_data.batches (
     destination text NOT NULL,
     seq bigint NOT NULL,
     scattered boolean DEFAULT false NOT NULL,
+    atomic boolean DEFAULT false NOT NULL,
     first_index integer NOT NULL,
     last_index integer NOT NULL,
     task_count integer NOT NULL,
@@ -34,6 +151,7 @@ CREATE TABLE stagebus_data.batches (
     CONSTRAINT a_job_batch_is_scattered_and_has_one_message CHECK (((kind = 'tasks'::text) OR (scattered AND (task_count = 1)))),
     CONSTRAINT a_queued_batch_is_published_through_its_last_task CHECK (((state <> 'queued'::text) OR ((published_through = last_index) AND (queued_at IS NOT NULL)))),
     CONSTRAINT a_range_batch_has_all_of_its_range CHECK ((scattered OR (task_count = ((last_index - first_index) + 1)))),
+    CONSTRAINT an_atomic_batch_is_published_whole CHECK (((NOT atomic) OR ((published_through = (first_index - 1)) OR (published_through = last_index)))),
     CONSTRAINT batch_state_is_known CHECK ((state = ANY (ARRAY['pending_queue'::text, 'publishing'::text, 'queued'::text, 'held'::text, 'failed'::text, 'cancelled'::text]))),
     CONSTRAINT kind_is_tasks_or_job CHECK ((kind = ANY (ARRAY['tasks'::text, 'job'::text]))),
     CONSTRAINT only_a_queued_batch_is_due_to_be_started CHECK (((start_due_at IS NULL) OR (state = 'queued'::text))),
@@ -44,43 +162,40 @@ WITH (fillfactor='50');
 
 ALTER TABLE stagebus_data.batches OWNER TO stagebus_owner;
 
-CREATE TABLE stagebus_data.stages (
-    job_id uuid NOT NULL,
-    stage integer NOT NULL,
-    task_type text NOT NULL,
-    destination text NOT NULL,
-    state text DEFAULT 'filling'::text NOT NULL,
-    ending text,
-    repair boolean DEFAULT false NOT NULL,
-    parameters jsonb DEFAULT '{}'::jsonb NOT NULL,
-    nonce text NOT NULL,
-    tolerated_failures text DEFAULT '100%'::text NOT NULL,
-    deadline timestamp with time zone,
-    on_failure text DEFAULT 'fail_job'::text NOT NULL,
-    task_count integer DEFAULT 0 NOT NULL,
-    batch_count integer DEFAULT 0 NOT NULL,
-    body_bytes bigint DEFAULT 0 NOT NULL,
-    open_groups integer DEFAULT 0 NOT NULL,
-    completed integer DEFAULT 0 NOT NULL,
-    failed integer DEFAULT 0 NOT NULL,
-    cancelled integer DEFAULT 0 NOT NULL,
-    created_at timestamp with time zone NOT NULL,
-    sealed_at timestamp with time zone,
-    ended_at timestamp with time zone,
-    CONSTRAINT a_stage_has_an_end_exactly_when_it_ended CHECK (((ended_at IS NULL) = (state = ANY (ARRAY['filling'::text, 'provisional'::text, 'blocked'::text, 'open'::text])))),
-    CONSTRAINT a_stage_is_sealed_exactly_when_it_left_filling CHECK (((sealed_at IS NULL) = (state = 'filling'::text))),
-    CONSTRAINT counts_are_not_negative CHECK ((LEAST((task_count)::bigint, (batch_count)::bigint, body_bytes, (open_groups)::bigint, (completed)::bigint, (failed)::bigint, (cancelled)::bigint) >= 0)),
-    CONSTRAINT ending_is_cancel_or_deadline CHECK ((ending = ANY (ARRAY['cancel'::text, 'deadline'::text]))),
-    CONSTRAINT no_more_tasks_end_than_there_are CHECK (((((completed)::bigint + failed) + cancelled) <= task_count)),
-    CONSTRAINT nonce_is_10_hex_digits CHECK ((nonce ~ '^[0-9a-f]{10}$'::text)),
-    CONSTRAINT on_failure_is_fail_job_or_wait CHECK ((on_failure = ANY (ARRAY['fail_job'::text, 'wait'::text]))),
-    CONSTRAINT stage_is_1_to_32767 CHECK (((stage >= 1) AND (stage <= 32767))),
-    CONSTRAINT stage_parameters_are_an_object CHECK ((jsonb_typeof(parameters) = 'object'::text)),
-    CONSTRAINT stage_state_is_known CHECK ((state = ANY (ARRAY['filling'::text, 'provisional'::text, 'blocked'::text, 'open'::text, 'completed'::text, 'completed_with_errors'::text, 'failed'::text, 'cancelled'::text]))),
-    CONSTRAINT tolerated_failures_is_a_number_or_a_percentage CHECK ((tolerated_failures ~ '^([0-9]{1,9}|(100|[0-9]{1,2}(\.[0-9]{1,6})?)%)$'::text))
+CREATE TABLE stagebus_data.plans (
+    job_type text NOT NULL,
+    version integer NOT NULL,
+    plan jsonb NOT NULL,
+    owner text NOT NULL,
+    timeout interval DEFAULT '00:05:00'::interval NOT NULL,
+    defined_by text DEFAULT SESSION_USER NOT NULL,
+    defined_at timestamp with time zone NOT NULL,
+    CONSTRAINT job_type_has_1_to_100_characters CHECK (((length(job_type) >= 1) AND (length(job_type) <= 100))),
+    CONSTRAINT timeout_is_1_second_to_1_day CHECK (((timeout >= '00:00:01'::interval) AND (timeout <= '1 day'::interval))),
+    CONSTRAINT version_starts_at_1 CHECK ((version >= 1))
 );
 
-ALTER TABLE stagebus_data.stages OWNER TO stagebus_owner;
+ALTER TABLE stagebus_data.plans OWNER TO stagebus_owner;
+
+CREATE TABLE stagebus_data.jobs (
+    job_id uuid NOT NULL,
+    job_type text NOT NULL,
+    plan_version integer,
+    state text DEFAULT 'created'::text NOT NULL,
+    cancelling boolean DEFAULT false NOT NULL,
+    parameters jsonb DEFAULT '{}'::jsonb NOT NULL,
+    created_at timestamp with time zone NOT NULL,
+    created_by text DEFAULT SESSION_USER NOT NULL,
+    started_at timestamp with time zone,
+    ended_at timestamp with time zone,
+    CONSTRAINT a_job_has_an_end_exactly_when_it_ended CHECK (((ended_at IS NULL) = (state = ANY (ARRAY['created'::text, 'running'::text])))),
+    CONSTRAINT a_job_that_is_being_cancelled_ends_as_cancelled CHECK (((NOT cancelling) OR (state = ANY (ARRAY['created'::text, 'running'::text, 'cancelled'::text])))),
+    CONSTRAINT job_parameters_are_an_object CHECK ((jsonb_typeof(parameters) = 'object'::text)),
+    CONSTRAINT job_state_is_known CHECK ((state = ANY (ARRAY['created'::text, 'running'::text, 'completed'::text, 'completed_with_errors'::text, 'failed'::text, 'cancelled'::text]))),
+    CONSTRAINT job_type_has_1_to_100_characters CHECK (((length(job_type) >= 1) AND (length(job_type) <= 100)))
+);
+
+ALTER TABLE stagebus_data.jobs OWNER TO stagebus_owner;
 
 CREATE TABLE stagebus_data.orders (
     job_id uuid NOT NULL,
@@ -102,7 +217,7 @@ CREATE TABLE stagebus_data.orders (
     ordered_at timestamp with time zone NOT NULL,
     ended_at timestamp with time zone,
     stopped_by text,
-    CONSTRAINT action_is_known CHECK ((action = ANY (ARRAY['cancel_job'::text, 'cancel_stage'::text, 'hold_batch'::text, 'unhold_batch'::text, 'retry_batch'::text, 'retry_tasks'::text, 'set_stage'::text]))),
+    CONSTRAINT action_is_known CHECK ((action = ANY (ARRAY['cancel_job'::text, 'cancel_stage'::text, 'hold_batch'::text, 'unhold_batch'::text, 'retry_batch'::text, 'retry_tasks'::text, 'set_stage'::text, 'withdraw_stage'::text]))),
     CONSTRAINT an_order_has_an_end_exactly_when_it_ended CHECK (((ended_at IS NULL) = (state = 'working'::text))),
     CONSTRAINT order_counts_are_not_negative CHECK ((LEAST(tasks, tasks_done, batches_done) >= 0)),
     CONSTRAINT order_state_is_known CHECK ((state = ANY (ARRAY['working'::text, 'done'::text, 'stopped'::text]))),
@@ -163,25 +278,6 @@ WITH (fillfactor='50');
 
 ALTER TABLE stagebus_data.counter_slots OWNER TO stagebus_owner;
 
-CREATE TABLE stagebus_data.jobs (
-    job_id uuid NOT NULL,
-    job_type text NOT NULL,
-    state text DEFAULT 'created'::text NOT NULL,
-    cancelling boolean DEFAULT false NOT NULL,
-    parameters jsonb DEFAULT '{}'::jsonb NOT NULL,
-    created_at timestamp with time zone NOT NULL,
-    created_by text DEFAULT SESSION_USER NOT NULL,
-    started_at timestamp with time zone,
-    ended_at timestamp with time zone,
-    CONSTRAINT a_job_has_an_end_exactly_when_it_ended CHECK (((ended_at IS NULL) = (state = ANY (ARRAY['created'::text, 'running'::text])))),
-    CONSTRAINT a_job_that_is_being_cancelled_ends_as_cancelled CHECK (((NOT cancelling) OR (state = ANY (ARRAY['created'::text, 'running'::text, 'cancelled'::text])))),
-    CONSTRAINT job_parameters_are_an_object CHECK ((jsonb_typeof(parameters) = 'object'::text)),
-    CONSTRAINT job_state_is_known CHECK ((state = ANY (ARRAY['created'::text, 'running'::text, 'completed'::text, 'completed_with_errors'::text, 'failed'::text, 'cancelled'::text]))),
-    CONSTRAINT job_type_has_1_to_100_characters CHECK (((length(job_type) >= 1) AND (length(job_type) <= 100)))
-);
-
-ALTER TABLE stagebus_data.jobs OWNER TO stagebus_owner;
-
 CREATE TABLE stagebus_data.running_attempts (
     job_id uuid NOT NULL,
     stage integer NOT NULL,
@@ -207,6 +303,7 @@ ALTER TABLE stagebus_data.waiting_retries OWNER TO stagebus_owner;
 CREATE TABLE stagebus_data.due_advances (
     job_id uuid NOT NULL,
     stage integer NOT NULL,
+    planned boolean DEFAULT false NOT NULL,
     due_since timestamp with time zone NOT NULL
 );
 
@@ -333,36 +430,6 @@ CREATE TABLE stagebus_data.task_keys (
 
 ALTER TABLE stagebus_data.task_keys OWNER TO stagebus_owner;
 
-CREATE TABLE stagebus_data.task_types (
-    task_type text NOT NULL,
-    destination text DEFAULT 'tasks'::text NOT NULL,
-    boundary text DEFAULT 'chunk'::text NOT NULL,
-    batch_size integer DEFAULT 1000 NOT NULL,
-    timeout interval DEFAULT '00:15:00'::interval NOT NULL,
-    start_timeout interval DEFAULT '14 days'::interval NOT NULL,
-    max_attempts integer DEFAULT 3 NOT NULL,
-    retry_delay interval DEFAULT '00:00:05'::interval NOT NULL,
-    max_retry_delay interval DEFAULT '00:10:00'::interval NOT NULL,
-    tolerated_failures text DEFAULT '100%'::text NOT NULL,
-    stage_timeout interval DEFAULT '00:00:00'::interval NOT NULL,
-    on_failure text DEFAULT 'fail_job'::text NOT NULL,
-    job_messages boolean DEFAULT false NOT NULL,
-    created_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
-    CONSTRAINT batch_size_is_1_to_100000 CHECK (((batch_size >= 1) AND (batch_size <= 100000))),
-    CONSTRAINT boundary_is_known CHECK ((boundary = ANY (ARRAY['by_stage'::text, 'chunk'::text]))),
-    CONSTRAINT max_attempts_is_1_to_1000 CHECK (((max_attempts >= 1) AND (max_attempts <= 1000))),
-    CONSTRAINT max_retry_delay_is_at_most_7_days CHECK ((max_retry_delay <= '7 days'::interval)),
-    CONSTRAINT on_failure_is_fail_job_or_wait CHECK ((on_failure = ANY (ARRAY['fail_job'::text, 'wait'::text]))),
-    CONSTRAINT retry_delay_is_0_to_max_retry_delay CHECK (((retry_delay >= '00:00:00'::interval) AND (retry_delay <= max_retry_delay))),
-    CONSTRAINT stage_timeout_is_0_or_1_second_to_365_days CHECK (((stage_timeout = '00:00:00'::interval) OR ((stage_timeout >= '00:00:01'::interval) AND (stage_timeout <= '365 days'::interval)))),
-    CONSTRAINT start_timeout_is_0_or_10_seconds_to_365_days CHECK (((start_timeout = '00:00:00'::interval) OR ((start_timeout >= '00:00:10'::interval) AND (start_timeout <= '365 days'::interval)))),
-    CONSTRAINT task_type_has_1_to_100_characters CHECK (((length(task_type) >= 1) AND (length(task_type) <= 100))),
-    CONSTRAINT timeout_is_1_second_to_7_days CHECK (((timeout >= '00:00:01'::interval) AND (timeout <= '7 days'::interval))),
-    CONSTRAINT tolerated_failures_is_a_number_or_a_percentage CHECK ((tolerated_failures ~ '^([0-9]{1,9}|(100|[0-9]{1,2}(\.[0-9]{1,6})?)%)$'::text))
-);
-
-ALTER TABLE stagebus_data.task_types OWNER TO stagebus_owner;
-
 CREATE TABLE stagebus_data.tasks_from_WEEK (
     job_id uuid CONSTRAINT tasks_job_id_not_null NOT NULL,
     stage integer CONSTRAINT tasks_stage_not_null NOT NULL,
@@ -413,6 +480,9 @@ ALTER TABLE ONLY stagebus_data.tasks ATTACH PARTITION stagebus_data.tasks_from_W
 
 ALTER TABLE ONLY stagebus_data.tasks ATTACH PARTITION stagebus_data.tasks_from_WEEK FOR VALUES FROM … TO …;
 
+ALTER TABLE ONLY stagebus_data.plan_stages
+    ADD CONSTRAINT a_name_is_there_once_in_a_plan UNIQUE (job_type, version, name);
+
 ALTER TABLE ONLY stagebus_data.batch_members
     ADD CONSTRAINT batch_members_pkey PRIMARY KEY (job_id, stage, task_index);
 
@@ -437,6 +507,9 @@ ALTER TABLE ONLY stagebus_data.failed_tasks
 ALTER TABLE ONLY stagebus_data.installed_code
     ADD CONSTRAINT installed_code_pkey PRIMARY KEY (only_row);
 
+ALTER TABLE ONLY stagebus_data.job_advances
+    ADD CONSTRAINT job_advances_pkey PRIMARY KEY (job_id);
+
 ALTER TABLE ONLY stagebus_data.job_dedupe_keys
     ADD CONSTRAINT job_dedupe_keys_pkey PRIMARY KEY (dedupe_key);
 
@@ -448,6 +521,12 @@ ALTER TABLE ONLY stagebus_data.jobs
 
 ALTER TABLE ONLY stagebus_data.orders
     ADD CONSTRAINT orders_pkey PRIMARY KEY (job_id, order_id);
+
+ALTER TABLE ONLY stagebus_data.plan_stages
+    ADD CONSTRAINT plan_stages_pkey PRIMARY KEY (job_type, version, stage);
+
+ALTER TABLE ONLY stagebus_data.plans
+    ADD CONSTRAINT plans_pkey PRIMARY KEY (job_type, version);
 
 ALTER TABLE ONLY stagebus_data.running_attempts
     ADD CONSTRAINT running_attempts_pkey PRIMARY KEY (job_id, stage, task_index);
@@ -491,6 +570,8 @@ CREATE INDEX batches_scattered ON stagebus_data.batches USING btree (job_id, sta
 
 CREATE INDEX batches_waiting ON stagebus_data.batches USING btree (destination, seq) WHERE (state = 'pending_queue'::text);
 
+CREATE INDEX due_advances_planned ON stagebus_data.due_advances USING btree (due_since) WHERE planned;
+
 CREATE INDEX job_dedupe_keys_of_a_job ON stagebus_data.job_dedupe_keys USING btree (job_id);
 
 CREATE UNIQUE INDEX orders_by_id ON stagebus_data.orders USING btree (order_id);
@@ -498,6 +579,8 @@ CREATE UNIQUE INDEX orders_by_id ON stagebus_data.orders USING btree (order_id);
 CREATE INDEX orders_working ON stagebus_data.orders USING btree (order_id) WHERE (state = 'working'::text);
 
 CREATE INDEX running_attempts_by_lease ON stagebus_data.running_attempts USING btree (lease_until);
+
+CREATE INDEX stages_by_confirm_by ON stagebus_data.stages USING btree (confirm_by) WHERE ((state = 'provisional'::text) AND (ending IS NULL));
 
 CREATE INDEX stages_by_deadline ON stagebus_data.stages USING btree (deadline) WHERE ((deadline IS NOT NULL) AND (ended_at IS NULL));
 
@@ -516,11 +599,23 @@ ALTER TABLE ONLY stagebus_data.batches
 ALTER TABLE ONLY stagebus_data.due_advances
     ADD CONSTRAINT due_advances_job_id_fkey FOREIGN KEY (job_id) REFERENCES stagebus_data.jobs(job_id) ON DELETE CASCADE;
 
+ALTER TABLE ONLY stagebus_data.job_advances
+    ADD CONSTRAINT job_advances_job_id_fkey FOREIGN KEY (job_id) REFERENCES stagebus_data.jobs(job_id) ON DELETE CASCADE;
+
 ALTER TABLE ONLY stagebus_data.job_dedupe_keys
     ADD CONSTRAINT job_dedupe_keys_job_id_fkey FOREIGN KEY (job_id) REFERENCES stagebus_data.jobs(job_id) ON DELETE CASCADE DEFERRABLE INITIALLY DEFERRED;
 
 ALTER TABLE ONLY stagebus_data.job_messages
     ADD CONSTRAINT job_messages_job_id_batch_id_fkey FOREIGN KEY (job_id, batch_id) REFERENCES stagebus_data.batches(job_id, batch_id) ON DELETE CASCADE;
+
+ALTER TABLE ONLY stagebus_data.jobs
+    ADD CONSTRAINT jobs_job_type_plan_version_fkey FOREIGN KEY (job_type, plan_version) REFERENCES stagebus_data.plans(job_type, version);
+
+ALTER TABLE ONLY stagebus_data.plan_stages
+    ADD CONSTRAINT plan_stages_job_type_version_fkey FOREIGN KEY (job_type, version) REFERENCES stagebus_data.plans(job_type, version) ON DELETE CASCADE;
+
+ALTER TABLE ONLY stagebus_data.plan_stages
+    ADD CONSTRAINT plan_stages_task_type_fkey FOREIGN KEY (task_type) REFERENCES stagebus_data.task_types(task_type);
 
 ALTER TABLE ONLY stagebus_data.sends
     ADD CONSTRAINT sends_job_id_batch_id_fkey FOREIGN KEY (job_id, batch_id) REFERENCES stagebus_data.batches(job_id, batch_id) ON DELETE CASCADE;

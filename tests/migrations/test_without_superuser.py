@@ -15,7 +15,7 @@ from bridge.migrate import migrate, rollback, status
 from bridge.uninstall import uninstall
 from tests.conftest import another_postgres, version
 
-ROLES = ("owner", "producer", "bridge", "worker", "operator", "monitor")
+ROLES = ("owner", "producer", "bridge", "worker", "operator", "monitor", "nobody")
 
 
 @pytest.fixture
@@ -61,6 +61,7 @@ def test_a_database_owner_whose_roles_were_made_beforehand(cluster: LocalPostgre
         "create role admin login",
         *(f"create role stagebus_{role}" for role in ROLES),
         "grant stagebus_owner to admin",
+        "grant stagebus_nobody to stagebus_owner",
         "create database mine owner admin",
     )
     url = make_conninfo(cluster.url("mine"), user="admin")
@@ -70,7 +71,7 @@ def test_a_database_owner_whose_roles_were_made_beforehand(cluster: LocalPostgre
     assert (
         "role stagebus_owner stays: you may not drop it; who may: drop role stagebus_owner;" in said
     )
-    assert len(roles(cluster)) == 6
+    assert len(roles(cluster)) == 7
 
 
 def way_out(url: str) -> list[str]:
@@ -90,6 +91,7 @@ def test_one_who_may_do_neither_is_told_what_a_superuser_must_run(cluster: Local
     assert [statement.strip() for statement in statements] == [
         *(f'create role "stagebus_{role}";' for role in ROLES),
         'grant "stagebus_owner" to "admin";',
+        'grant "stagebus_nobody" to "stagebus_owner";',
         'grant create on database "mine" to "admin";',
         'grant create on schema "public" to "admin";',
     ]
@@ -144,7 +146,7 @@ def test_roles_that_another_database_uses_stay(cluster: LocalPostgres) -> None:
     migrate(cluster.url("one"))
     migrate(cluster.url("two"))
     rollback(cluster.url("one"), "0001.roles")
-    assert len(roles(cluster)) == 6
+    assert len(roles(cluster)) == 7
     assert status(cluster.url("two")).agrees
     with psycopg.connect(cluster.url("two")) as connection:
         connection.execute("set role stagebus_producer")

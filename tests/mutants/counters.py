@@ -101,8 +101,8 @@ MUTANTS = (
     Mutant(
         "a-repair-advances-the-job-again",
         "sql/40_workers/end_stage.sql",
-        "    elsif not v_stage.repair then\n",
-        "    else\n",
+        "    if not v_job.cancelling and not v_stage.repair then\n",
+        "    if not v_job.cancelling then\n",
         "the stage after the repaired one is made a second time",
         (f"{POLICY}::test_a_stage_that_the_job_went_past_is_repaired_and_advances_nothing",),
     ),
@@ -169,8 +169,8 @@ MUTANTS = (
     Mutant(
         "a-deadline-ends-a-stage-that-is-being-filled",
         "sql/40_workers/end_overdue_stages.sql",
-        "            and s.state <> 'filling'\n",
-        "",
+        "            and s.state not in ('filling', 'provisional')\n",
+        "            and s.state <> 'provisional'\n",
         "its producer finds it sealed under its hands",
         (
             "tests/workers/test_deadlines.py::test_a_stage_that_is_being_filled_is_not_overdue_before_it_is_sealed",

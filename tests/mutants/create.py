@@ -6,19 +6,20 @@ from tests.mutants.mutant import Mutant
 
 TWO = "tests/create/test_two_producers.py"
 
-#: How seal_stage makes its batches.
+ATOMIC = "tests/create/test_atomic_batches.py"
+SIZES = "tests/create/test_sizes_of_sends.py"
+
+#: How lay_out_stage makes its batches.
 INSERT = """        insert into batches (
-            job_id, batch_id, stage, destination, first_index, last_index, task_count,
+            job_id, batch_id, stage, destination, atomic, first_index, last_index, task_count,
             ready_at, published_through, created_at)
         select
-            p_job_id, gen_random_uuid(), p_stage, v_stage.destination, cut.first_index,
-            cut.last_index, cut.last_index - cut.first_index + 1, v_now, cut.first_index - 1, v_now
-        from (
-            select f as first_index,
-                least(f::bigint + v_size - 1, v_stage.task_count)::integer as last_index
-            from generate_series(1, v_stage.task_count, v_size) as f
-        ) as cut
+            p_job_id, gen_random_uuid(), p_stage, v_stage.destination, v_stage.atomic,
+            cut.first_index, cut.last_index, cut.last_index - cut.first_index + 1, v_now,
+            cut.first_index - 1, v_now
+        from stagebus.cut_batches(v_stage, v_type) as cut
         order by cut.first_index;
+        get diagnostics v_batches = row_count;
 """
 
 MUTANTS = (
@@ -43,23 +44,23 @@ MUTANTS = (
     ),
     Mutant(
         "a-dedupe-key-gives-another-job",
-        "sql/10_create/create_job.sql",
-        "            return v_owner;\n",
+        "sql/10_create/add_job.sql",
+        "            is_new := false;\n            return;\n",
         "",
         "the same request made twice is two jobs",
         ("tests/create/test_create_job.py::test_the_same_key_gives_the_same_job",),
     ),
     Mutant(
         "a-dedupe-key-works-in-any-isolation",
-        "sql/10_create/create_job.sql",
-        "        perform stagebus.require_read_committed('create_job with a dedupe key');\n",
+        "sql/10_create/add_job.sql",
+        "        perform stagebus.require_read_committed('a job with a dedupe key');\n",
         "",
         "a key that another session has just used gives no job at all",
         ("tests/create/test_create_job.py::test_a_dedupe_key_needs_read_committed",),
     ),
     Mutant(
         "the-nonce-is-the-jobs",
-        "sql/10_create/open_stage.sql",
+        "sql/10_create/add_stage.sql",
         "right(replace(gen_random_uuid()::text, '-', ''), 10)",
         "right(p_job_id::text, 10)",
         "the messages of a stage that is made again after a rollback are dropped as duplicates",
@@ -97,7 +98,7 @@ MUTANTS = (
     ),
     Mutant(
         "a-seal-tells-after-it-has-made-its-batches",
-        "sql/10_create/seal_stage.sql",
+        "sql/10_create/lay_out_stage.sql",
         """        perform stagebus.hint_bridges(v_stage.destination);
 """
         + INSERT,
@@ -109,11 +110,91 @@ MUTANTS = (
     ),
     Mutant(
         "the-last-slot-is-as-full-as-the-others",
-        "sql/10_create/seal_stage.sql",
+        "sql/10_create/lay_out_stage.sql",
         "                - nth % part.lanes + part.lanes - 1) / part.lanes\n",
         "                + part.lanes - 1) / part.lanes\n",
         "slots wait for tasks that do not exist, and the stage never ends",
         ("tests/create/test_counter_layout.py",),
+    ),
+    Mutant(
+        "a-stage-is-atomic-as-its-type-is-at-the-seal",
+        "sql/10_create/cut_batches.sql",
+        "    if p_stage.atomic then\n",
+        "    if p_type.atomic then\n",
+        "batches that must go out in one send are cut to no size of one",
+        (f"{ATOMIC}::test_a_stage_is_atomic_as_its_type_was_when_it_was_opened",),
+    ),
+    Mutant(
+        "an-atomic-batch-leaves-no-room-for-the-envelope",
+        "sql/10_create/cut_atomic_batches.sql",
+        "    select d.max_send_bytes - 512 as bytes,",
+        "    select d.max_send_bytes as bytes,",
+        "full batches never fit in the bridge's send, and all fail",
+        (f"{ATOMIC}::test_a_by_stage_stage_is_one_send_to_the_last_byte",),
+    ),
+    Mutant(
+        "an-atomic-batch-has-as-many-tasks-as-its-type-says",
+        "sql/10_create/cut_atomic_batches.sql",
+        "    v_size := least(v_limit.messages, case",
+        "    v_size := (case",
+        "a batch of small messages is more than the broker counts in a send",
+        (f"{ATOMIC}::test_a_batch_has_no_more_tasks_than_its_type_or_its_destination_says",),
+    ),
+    Mutant(
+        "numbered-tasks-are-as-large-as-the-first",
+        "sql/10_create/cut_atomic_batches.sql",
+        "v_frame.fixed, v_frame.numbered, v_frame.common, null, v_count, 1);",
+        "v_frame.fixed, v_frame.numbered, v_frame.common, null, 1, 1);",
+        "the batches of a long stage do not fit in a send",
+        (f"{ATOMIC}::test_numbered_tasks_fill_sends",),
+    ),
+    Mutant(
+        "tasks-with-parameters-of-their-own-are-taken-for-numbered-ones",
+        "sql/10_create/append_tasks.sql",
+        "        own_parameters = true,\n",
+        "",
+        "batches of large tasks do not fit in a send",
+        (f"{ATOMIC}::test_tasks_with_parameters_of_their_own_fill_sends",),
+    ),
+    Mutant(
+        "the-last-batch-of-a-run-ends-with-it",
+        "sql/10_create/cut_atomic_batches.sql",
+        "        if v_next <= v_count then\n",
+        "        if v_next < v_first then\n",
+        "a stage has a small batch after each 200,000 tasks",
+        (f"{ATOMIC}::test_stages_longer_than_a_run_of_the_packing_have_no_seam",),
+    ),
+    Mutant(
+        "a-send-takes-one-task-more",
+        "sql/10_create/pack_sends.sql",
+        "v_ordinal - v_start >= p_max_messages",
+        "v_ordinal - v_start > p_max_messages",
+        "full batches do not fit in the bridge's send",
+        (f"{ATOMIC}::test_pack_sends_is_greedy_and_keeps_both_limits",),
+    ),
+    Mutant(
+        "dispatches-have-one-digit",
+        "sql/10_create/message_frame.sql",
+        "octet_length('.2147483647.')",
+        "octet_length('.1.')",
+        "a full batch that is published again for the tenth time fails",
+        (f"{SIZES}::test_with_all_the_digits_that_there_can_be_they_are_enough",),
+    ),
+    Mutant(
+        "common-parameters-weigh-nothing",
+        "sql/10_create/message_bytes.sql",
+        "        else octet_length((p_common || p_parameters)::text) end;\n",
+        "        else octet_length(p_parameters::text) end;\n",
+        "batches of stages with common parameters do not fit in a send",
+        (f"{SIZES}::test_they_are_the_sdks_and_little_more",),
+    ),
+    Mutant(
+        "a-long-task-type-weighs-as-a-short-one",
+        "sql/10_create/message_frame.sql",
+        "case when octet_length(p_stage.task_type) > 128 then 63 else 54 end",
+        "54",
+        "batches of a type with a long name do not fit in a send",
+        (f"{SIZES}::test_with_all_the_digits_that_there_can_be_they_are_enough",),
     ),
     Mutant(
         "a-job-with-a-failed-stage-has-only-errors",
@@ -137,9 +218,8 @@ MUTANTS = (
     Mutant(
         "a-job-is-finished-while-a-stage-is-opened",
         "sql/10_create/finish_job.sql",
-        "    select j.state into v_state from jobs as j"
-        " where j.job_id = p_job_id for no key update;\n",
-        "    select j.state into v_state from jobs as j where j.job_id = p_job_id;\n",
+        "    where j.job_id = p_job_id\n    for no key update;\n",
+        "    where j.job_id = p_job_id;\n",
         "a stage that is being made is left in a job that has ended",
         (f"{TWO}::test_a_job_is_not_finished_under_a_stage_that_is_being_made",),
     ),

@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
-from tests.mutants import counters, create, dispatch, operate, rights, settle, workers
+from tests.mutants import (
+    counters,
+    create,
+    dispatch,
+    operate,
+    publications,
+    rights,
+    settle,
+    workers,
+)
 from tests.mutants.mutant import Mutant
 
 MUTANTS: tuple[Mutant, ...] = (
     *create.MUTANTS,
     *dispatch.MUTANTS,
     *settle.MUTANTS,
+    *publications.MUTANTS,
     *workers.MUTANTS,
     *counters.MUTANTS,
     *operate.MUTANTS,

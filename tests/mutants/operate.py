@@ -100,9 +100,8 @@ MUTANTS = (
     Mutant(
         "a-stage-is-judged-while-the-next-one-is-made",
         "sql/50_operate/set_stage.sql",
-        "        select j.state into v_job_state from jobs as j"
-        " where j.job_id = p_job_id for no key update;\n",
-        "        select j.state into v_job_state from jobs as j where j.job_id = p_job_id;\n",
+        "        where j.job_id = p_job_id\n        for no key update;\n",
+        "        where j.job_id = p_job_id;\n",
         "what the job has acted on already is told otherwise",
         (
             "tests/operate/test_orders_at_once.py"
@@ -267,8 +266,9 @@ MUTANTS = (
     Mutant(
         "a-stage-that-a-later-one-follows-reopens-its-job",
         "sql/50_operate/went_past.sql",
-        "where s.job_id = p_job_id and s.stage > p_stage)\n",
-        "where s.job_id = p_job_id and s.stage > p_stage and s.ended_at is not null)\n",
+        "where s.job_id = p_job_id and s.stage > p_stage and s.name is null)\n",
+        "where s.job_id = p_job_id and s.stage > p_stage and s.name is null"
+        " and s.ended_at is not null)\n",
         "a retry in an early stage makes the job advance from it a second time",
         ("tests/workers/test_stage_policy.py",),
     ),

@@ -7,6 +7,7 @@ from tests.mutants.mutant import Mutant
 EPOCHS = "tests/settle/test_epochs.py"
 LATE = f"{EPOCHS}::test_after_another_claim_nothing_is_written"
 RECORD = "tests/settle/test_record_send.py"
+ATOMIC = "tests/settle/test_atomic_batches.py"
 UNSENDABLE = "tests/settle/test_fail_unsendable_task.py"
 REPEATS = "tests/dispatch/test_old_repeats.py"
 DESTINATIONS = "tests/operate/test_destinations.py"
@@ -104,10 +105,10 @@ MUTANTS = (
         "finish-batch-ignores-the-epoch",
         "sql/30_settle/finish_batch.sql",
         """        and b.job_id = p_job_id and b.batch_id = p_batch_id
-        and b.state = 'publishing' and b.claim_epoch = p_claim_epoch;
+        and b.state = 'publishing' and b.claim_epoch = p_claim_epoch
 """,
         """        and b.job_id = p_job_id and b.batch_id = p_batch_id
-        and b.state = 'publishing';
+        and b.state = 'publishing'
 """,
         "a late bridge marks queued what another has not sent yet: tasks are lost",
         (LATE,),
@@ -203,6 +204,30 @@ MUTANTS = (
     returning""",
         "a task that a worker has started is failed, and then counted twice",
         (f"{UNSENDABLE}::test_a_task_that_was_started_meanwhile_is_its_workers",),
+    ),
+    Mutant(
+        "a-task-of-an-atomic-batch-fails-alone",
+        "sql/30_settle/fail_unsendable_task.sql",
+        "\n        and not b.atomic\n        and",
+        "\n        and",
+        "one task of a batch that goes out whole or not at all is left behind",
+        (f"{ATOMIC}::test_no_task_of_it_fails_alone",),
+    ),
+    Mutant(
+        "a-task-of-an-atomic-batch-is-said-to-have-failed",
+        "sql/30_settle/fail_unsendable_task.sql",
+        "                and not b.atomic\n",
+        "",
+        "a bridge goes on as if one task of an atomic batch had failed alone",
+        (f"{ATOMIC}::test_no_task_of_it_fails_alone",),
+    ),
+    Mutant(
+        "an-atomic-batch-is-published-in-parts",
+        "migrations/0004.batches-and-sends.sql",
+        "        check (not atomic or published_through in (first_index - 1, last_index)),\n",
+        "        check (published_through >= first_index - 1),\n",
+        "a bridge that knows nothing of atomic batches sends one in parts, and nobody notices",
+        (f"{ATOMIC}::test_a_part_of_it_cannot_be_recorded_as_accepted",),
     ),
     Mutant(
         "publish-again-keeps-the-epoch",

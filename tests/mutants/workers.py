@@ -9,6 +9,7 @@ COMPLETE = "tests/workers/test_complete_tasks.py"
 FAIL = "tests/workers/test_fail_tasks.py"
 RETRIES = "tests/workers/test_retries.py"
 TWO = "tests/workers/test_two_workers.py"
+ATOMIC = "tests/workers/test_atomic_retries.py"
 START_TASKS = "sql/40_workers/start_tasks.sql"
 ISOLATION = (
     "tests/bad_input/test_any_value_anywhere.py"
@@ -72,8 +73,8 @@ MUTANTS = (
     Mutant(
         "an-attempt-of-the-future-starts",
         START_TASKS,
-        "                    or a.attempt is null or a.attempt > t.attempt then 'ghost'\n",
-        "                    or a.attempt is null then 'ghost'\n",
+        "                    or a.attempt is null or a.attempt > t.attempt\n",
+        "                    or a.attempt is null\n",
         "after a failover that lost the retry, its message runs as the attempt before",
         (f"{START}::test_what_the_database_does_not_know_is_a_ghost",),
     ),
@@ -272,14 +273,38 @@ MUTANTS = (
         "sql/40_workers/gather_retries.sql",
         """        where s.ending is null
     ),
-    cut as""",
+    -- Each batch""",
         """    ),
-    cut as""",
+    -- Each batch""",
         "the cancelling has looked at the batches already, and cancels their tasks alone",
         (
             "tests/operate/test_orders_at_once.py"
             "::test_no_retry_is_gathered_into_a_stage_whose_cancelling_was_just_ordered",
         ),
+    ),
+    Mutant(
+        "retries-of-an-atomic-stage-are-gathered-as-any-other",
+        "sql/40_workers/gather_retries.sql",
+        "            case when r.atomic then width_bucket(r.nth::integer, p.starts)\n",
+        "            case when false then width_bucket(r.nth::integer, p.starts)\n",
+        "a batch of retries that must go out in one send is larger than one",
+        (f"{ATOMIC}::test_they_fill_sends_and_those_of_other_stages_do_not",),
+    ),
+    Mutant(
+        "retries-of-an-atomic-stage-are-as-many-as-their-type-says",
+        "sql/40_workers/gather_retries.sql",
+        "least(r.size, d.max_send_messages)",
+        "r.size",
+        "a batch of small retries is more than the broker counts in a send",
+        (f"{ATOMIC}::test_they_keep_to_what_the_destination_takes_now",),
+    ),
+    Mutant(
+        "retries-are-packed-as-first-attempts",
+        "sql/40_workers/gather_retries.sql",
+        "t.parameters, t.task_index, t.attempt)",
+        "t.parameters, t.task_index, 1)",
+        "full batches of later attempts do not fit in a send",
+        (f"{ATOMIC}::test_later_attempts_have_room_for_their_digits",),
     ),
     Mutant(
         "what-waits-in-a-cancelled-stage-fills-the-sweep",

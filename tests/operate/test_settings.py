@@ -22,13 +22,16 @@ def test_a_new_task_type_has_the_defaults(client: Client) -> None:
     client.set_task_type("plain")
     row = task_type(client, "plain")
     assert (row.boundary, row.batch_size, row.max_attempts) == ("chunk", 1000, 3)
+    assert row.atomic is False
     assert (row.timeout, row.destination) == (timedelta(minutes=15), "tasks")
 
 
 def test_what_is_left_out_keeps_its_value(client: Client) -> None:
     client.set_task_type("work", batch_size=7, timeout="2 minutes", max_attempts=9)
+    client.set_task_type("work", atomic=True)
     client.set_task_type("work", boundary="by_stage", destination="jobs")
     row = task_type(client, "work")
+    assert row.atomic is True
     assert (row.boundary, row.batch_size, row.max_attempts) == ("by_stage", 7, 9)
     assert (row.timeout, row.destination) == (timedelta(minutes=2), "jobs")
 

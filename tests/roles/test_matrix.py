@@ -18,12 +18,21 @@ MAY_EXECUTE: dict[str, set[str]] = {
     "append_tasks": PRODUCER,
     "append_numbered_tasks": PRODUCER,
     "seal_stage": PRODUCER,
+    "publish_stage": PRODUCER,
+    "publication": {"producer", "operator"},
+    "withdraw_stage": {"producer", "operator"},
     "begin_stage": PRODUCER,
     "summarise_stage": PRODUCER,
     "raise_error": PRODUCER,
     "create_stage_tasks": PRODUCER,
     "create_stage_tasks_from_array": PRODUCER,
     "create_stage_tasks_from_query": PRODUCER,
+    "define_job_type": {"producer", "operator"},
+    "explain_plan": {"producer", "operator"},
+    "submit_job": PRODUCER,
+    "advance_job": {"producer", "bridge", "operator"},
+    "due_jobs": {"bridge", "operator"},
+    "stage_results_by_name": {"producer", "operator"},
     "finish_job": {"producer", "operator"},
     "stage_results": {"producer", "operator"},
     "check_writes": BRIDGE,
@@ -119,7 +128,8 @@ def test_public_has_nothing(client: Client) -> None:
         " where n.nspname in ('stagebus', 'stagebus_data') and a.grantee = 0"
         " union all select 'type', t.oid::regtype::text from pg_type as t,"
         " aclexplode(coalesce(t.typacl, acldefault('T', t.typowner))) as a"
-        " where t.oid = 'stagebus.stage_summary'::regtype and a.grantee = 0"
+        " where t.oid in ('stagebus.stage_summary'::regtype, 'stagebus.order_report'::regtype,"
+        " 'stagebus.publication_report'::regtype) and a.grantee = 0"
     )
     assert granted == []
 
@@ -137,7 +147,7 @@ def test_everything_belongs_to_the_owner(client: Client) -> None:
     others = client.rows(
         "select p.oid::regprocedure::text from pg_proc as p"
         " where p.pronamespace = 'stagebus'::regnamespace"
-        " and p.proowner <> 'stagebus_owner'::regrole"
+        " and p.proowner <> 'stagebus_owner'::regrole and p.proname <> 'call_plan_function'"
         " union all select c.oid::regclass::text from pg_class as c"
         " where c.relnamespace in ('stagebus'::regnamespace, 'stagebus_data'::regnamespace)"
         " and c.relowner <> 'stagebus_owner'::regrole"

@@ -159,7 +159,7 @@ def test_a_message_of_a_rolled_back_stage_is_a_ghost_of_the_next(client: Client)
 
 
 def test_a_provisional_stage_waits(client: Client, message: Message) -> None:
-    client.execute("update stagebus_data.stages set state = 'provisional'")
+    client.execute("update stagebus_data.stages set state = 'provisional', confirm_by = now()")
     before = client.contents()
     started = client.start(message, TOKEN)
     assert (started.verdict, started.parameters) == ("wait", None)

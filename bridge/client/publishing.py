@@ -1,0 +1,167 @@
+"""All or nothing: publishes a filling stage and waits for the yes or the no.
+
+    found = publish_and_wait(database_url, job_id, 1, timedelta(seconds=30))
+    if found.status == "withdrawn":
+        print(found.reason)
+
+These make a connection of their own, and again after it was lost. The answer is the database's: it
+is confirmed or withdrawn whoever is killed, the caller included, and who asks again is told which.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from datetime import timedelta
+from uuid import UUID
+
+from psycopg import AsyncConnection
+from psycopg.rows import TupleRow
+
+from bridge.client.call import Call, call_async
+from bridge.client.producer import Publication, publication, publish_stage
+from bridge.connection import AWAY, CALL_DEADLINE, answering, connect, describe
+from bridge.errors import DatabaseUnavailable, PublicationUnknown
+
+#: Seconds between two looks, should the notification be missed.
+LOOK = 1.0
+
+#: Seconds for which a database that is away is asked again.
+PATIENCE = 30.0
+
+#: Seconds between two tries to reach it.
+FIRST_DELAY = 0.1
+LONGEST_DELAY = 2.0
+
+Look = Callable[[Publication], None]
+
+
+def publish_and_wait(
+    database_url: str,
+    job_id: UUID,
+    stage: int,
+    within: timedelta = timedelta(minutes=1),
+    *,
+    patience: float = PATIENCE,
+    look: Look | None = None,
+) -> Publication:
+    """Publishes a filling stage, whose making is committed, and returns it confirmed or withdrawn.
+
+    It is withdrawn after `within`, unless it is confirmed by then. `look` is told of each change.
+    Called again for the same stage it waits, or answers, as the first time. Raises
+    PublicationUnknown when the database has been away for `patience` seconds, DatabaseUnavailable
+    when that was so from the start and nothing has happened, and what publish_stage raises.
+    """
+    return asyncio.run(
+        publish_and_wait_async(database_url, job_id, stage, within, patience=patience, look=look)
+    )
+
+
+async def publish_and_wait_async(
+    database_url: str,
+    job_id: UUID,
+    stage: int,
+    within: timedelta = timedelta(minutes=1),
+    *,
+    patience: float = PATIENCE,
+    look: Look | None = None,
+) -> Publication:
+    """As `publish_and_wait`, without blocking."""
+    waiting = _Waiting(database_url, publish_stage(job_id, stage, within), patience, look)
+    return await waiting.decision()
+
+
+def wait_for_publication(
+    database_url: str,
+    job_id: UUID,
+    stage: int,
+    nonce: str | None = None,
+    *,
+    patience: float = PATIENCE,
+    look: Look | None = None,
+) -> Publication:
+    """Returns a published stage once it is confirmed or withdrawn; `nonce` names one of several.
+
+    Raises as `publish_and_wait`, and what publication raises.
+    """
+    return asyncio.run(
+        wait_for_publication_async(database_url, job_id, stage, nonce, patience=patience, look=look)
+    )
+
+
+async def wait_for_publication_async(
+    database_url: str,
+    job_id: UUID,
+    stage: int,
+    nonce: str | None = None,
+    *,
+    patience: float = PATIENCE,
+    look: Look | None = None,
+) -> Publication:
+    """As `wait_for_publication`, without blocking."""
+    waiting = _Waiting(database_url, publication(job_id, stage, nonce), patience, look)
+    return await waiting.decision()
+
+
+class _Waiting:
+    """One caller that waits for one decision."""
+
+    def __init__(
+        self, database_url: str, ask: Call[Publication], patience: float, look: Look | None
+    ) -> None:
+        self._url = database_url
+        self._ask = ask
+        self._patience = patience
+        self._look = look
+        self._heard = time.monotonic()
+        self._asked = False
+        self._found: Publication | None = None
+
+    async def decision(self) -> Publication:
+        delay = FIRST_DELAY
+        while True:
+            heard = self._heard
+            try:
+                connection = await connect(self._url, "publish")
+                async with connection:
+                    return await self._listen_and_look(connection)
+            except DatabaseUnavailable as error:
+                if time.monotonic() - self._heard >= self._patience:
+                    raise self._given_up(error) from error
+            delay = FIRST_DELAY if self._heard > heard else min(LONGEST_DELAY, delay * 2)
+            await asyncio.sleep(delay)
+
+    async def _listen_and_look(self, connection: AsyncConnection[TupleRow]) -> Publication:
+        async with answering(connection):
+            await connection.execute("listen stagebus_jobs")
+        while True:
+            left = self._patience - (time.monotonic() - self._heard)
+            async with answering(connection, min(CALL_DEADLINE, max(1.0, left))):
+                # It may be done though nobody hears the answer; said again, it is answered again.
+                self._asked = True
+                found = await call_async(connection, self._ask)
+            self._heard = time.monotonic()
+            self._ask = publication(found.job_id, found.stage, found.nonce)
+            if found != self._found and self._look is not None:
+                self._look(found)
+            self._found = found
+            if found.status != "waiting":
+                return found
+            try:
+                async for _ in connection.notifies(timeout=LOOK, stop_after=1):
+                    pass
+            except AWAY as error:
+                raise DatabaseUnavailable(describe(error)) from error
+
+    def _given_up(self, error: DatabaseUnavailable) -> DatabaseUnavailable | PublicationUnknown:
+        if not self._asked:
+            return error
+        job_id, stage, *rest = self._ask.arguments
+        nonce = rest[0] if self._found is not None else None
+        asked = ", ".join(f"'{part}'" for part in (job_id, stage, nonce) if part is not None)
+        return PublicationUnknown(
+            f"what became of stage {stage} of job {job_id} is not known: the database has been away"
+            f" for {self._patience:g} s ({error}). It is or will be confirmed or withdrawn: ask"
+            f" again, with the same command or stagebus.publication({asked})"
+        )
