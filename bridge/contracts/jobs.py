@@ -69,8 +69,8 @@ class JobRecord(Contract):
         json_schema_extra=BY_CALLER,
     )
     status: JobStatus = Field(
-        description="created until its first stage, running until finish_job or its plan's end; then how"
-        " it ended.",
+        description="created until its first stage, running until finish_job or its plan's end,"
+        " then how it ended.",
         json_schema_extra=BY_SQL,
     )
     parameters: JsonObject = Field(
