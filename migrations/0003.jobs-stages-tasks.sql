@@ -2,8 +2,8 @@
 -- depends: 0002.destinations-and-task-types
 set local role stagebus_owner;
 
--- A plan of a job type, in the version that its definition made: the stages of its jobs. owner: whose
--- rights the functions that it names have. timeout: how long advancing one of its jobs may take.
+-- A plan of a job type, in the version that its definition made: the stages of its jobs. owner:
+-- whose rights the functions that it names have. timeout: how long advancing one of its jobs may take.
 create table if not exists stagebus_data.plans (
     job_type    text        not null,
     version     integer     not null,
@@ -46,7 +46,8 @@ create table if not exists stagebus_data.plan_stages (
     constraint stage_parameters_are_an_object check (jsonb_typeof(parameters) = 'object'),
     constraint tasks_are_counted_or_returned check (
         (task_count is null) <> (task_function is null)),
-    constraint only_returned_tasks_are_grouped check (group_by is null or task_function is not null),
+    constraint only_returned_tasks_are_grouped
+        check (group_by is null or task_function is not null),
     constraint tolerated_failures_is_a_number_or_a_percentage check (
         tolerated_failures ~ '^([0-9]{1,9}|(100|[0-9]{1,2}(\.[0-9]{1,6})?)%)$'),
     constraint on_failure_is_fail_job_or_wait check (on_failure in ('fail_job', 'wait'))

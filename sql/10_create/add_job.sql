@@ -3,10 +3,8 @@ create or replace function stagebus.add_job(
     p_job_type text,
     p_parameters jsonb,
     p_dedupe_key text,
-    p_plan_version integer,
-    out job_id uuid,
-    out is_new boolean
-)
+    p_plan_version integer
+) returns table (job_id uuid, is_new boolean)
 language plpgsql
 set search_path = stagebus_data, stagebus, pg_temp
 as $$
@@ -47,6 +45,7 @@ begin
         if not found then
             select k.job_id into job_id from job_dedupe_keys as k where k.dedupe_key = p_dedupe_key;
             is_new := false;
+            return next;
             return;
         end if;
     end if;
@@ -54,6 +53,7 @@ begin
     perform stagebus.ensure_partition(v_now);
     insert into jobs (job_id, job_type, plan_version, parameters, created_at)
     values (add_job.job_id, p_job_type, p_plan_version, p_parameters, v_now);
+    return next;
 end;
 $$;
 comment on function stagebus.add_job(text, jsonb, text, integer) is

@@ -1,5 +1,5 @@
--- The next stages of a job, once what they wait for is over. A bridge calls it, or somebody by hand;
--- one job in a transaction. What fails is undone, shown by the view jobs, and tried again later.
+-- The next stages of a job, once what they wait for is over. A bridge calls it, or somebody by
+-- hand; one job in a transaction. What fails is undone, shown by the view jobs, and tried again later.
 create or replace function stagebus.advance_job(p_job_id uuid) returns stagebus.advance_report
 language plpgsql
 security definer
@@ -29,8 +29,8 @@ begin
         return stagebus.report_advance(p_job_id, 'busy', null, 'another session is at it');
     end if;
     begin
-        -- Before anything else is looked at: whose end is not seen here is due again. They are taken
-        -- in the end, so that nobody waits meanwhile who cancels the job or reopens a stage.
+        -- Before anything else is looked at: whose end is not seen here is due again. They are
+        -- taken in the end, so that nobody waits meanwhile who cancels the job or reopens a stage.
         v_due := array(select d.ctid from due_advances as d where d.job_id = p_job_id);
         select j.* into strict v_job from jobs as j where j.job_id = p_job_id;
         select p.owner into v_owner
@@ -60,8 +60,8 @@ begin
             end if;
             v_stages := v_stages || stagebus.make_planned_stage(p_job_id, v_at, v_owner);
         end loop;
-        -- What was made here and had no tasks has been acted on, too. One that is due anew since the
-        -- look is another version of its row.
+        -- What was made here and had no tasks has been acted on, too. One that is due anew since
+        -- the look is another version of its row.
         delete from due_advances as d
         where d.job_id = p_job_id and (d.ctid = any (v_due) or d.stage = any (v_stages));
     exception
@@ -93,6 +93,6 @@ end;
 $$;
 comment on function stagebus.advance_job(uuid) is
     'Makes the stages of a job''s plan that can begin, or ends the job, and returns what it did: '
-    'advanced, nothing to make, busy, changed (meanwhile: it is due again), or failed, which the view jobs then explains and which is '
-    'tried again later. Once per transaction. Locks new stages, then the job. '
+    'advanced, nothing to make, busy, changed (meanwhile: it is due again), or failed, which the '
+    'view jobs then explains and which is tried again later. Once per transaction. Locks new stages, then the job. '
     'Raises SB101, SB115, SB143 (SB123 is caught inside).';

@@ -1,8 +1,8 @@
--- The only way into a plan's function. This one belongs to stagebus_nobody, a role without rights: a
--- function that is altered to run with its caller's gains nothing by it.
--- A function may set the session's search_path, also that of the functions around it: then the names
--- in our own would mean what its owner has put there, and be run with our rights. So the path is
--- ours again before any name is looked up, and a function that changes a setting is refused.
+-- The only way into a plan's function. This one belongs to stagebus_nobody, a role without rights:
+-- a function that is altered to run with its caller's gains nothing by it.
+-- A function may set the session's search_path, also that of the functions around it: then the
+-- names in our own would mean what its owner has put there, and be run with our rights. So the path
+-- is ours again before any name is looked up, and a function that changes a setting is refused.
 create or replace function stagebus.call_plan_function(
     p_function text,
     p_job_id uuid,

@@ -91,7 +91,7 @@ begin
     foreach v_key in array array['count', 'skip_when'] loop
         begin
             perform (p_stage ->> v_key)::jsonpath;
-        exception when others then
+        exception when syntax_error or data_exception then
             get stacked diagnostics v_error = message_text;
             perform stagebus.raise_error(
                 'SB140', format('%s of %s is not a JSON path', v_key, p_what),

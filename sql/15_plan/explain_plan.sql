@@ -62,7 +62,7 @@ begin
             if v_planned.task_function is not null then
                 perform stagebus.check_plan_function(v_planned.task_function, v_plan.owner);
             end if;
-        exception when others then
+        exception when sqlstate 'SB142' or sqlstate 'SB145' or data_exception then
             get stacked diagnostics note = message_text;
         end;
         batches := (tasks + v_type.batch_size - 1) / v_type.batch_size;

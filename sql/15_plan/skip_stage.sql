@@ -1,4 +1,5 @@
--- A stage that its condition passes over: it has completed without tasks, and others go on after it.
+-- A stage that its condition passes over: it has completed without tasks, and others go on after
+-- it.
 create or replace function stagebus.skip_stage(
     p_job_id uuid,
     p_planned stagebus_data.plan_stages

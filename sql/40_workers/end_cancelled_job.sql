@@ -1,5 +1,5 @@
--- A job that is being cancelled ends with the last of its stages; the final stage of its plan begins
--- then, and it ends with that.
+-- A job that is being cancelled ends with the last of its stages; the final stage of its plan
+-- begins then, and it ends with that.
 create or replace function stagebus.end_cancelled_job(p_job_id uuid) returns void
 language plpgsql
 set search_path = stagebus_data, stagebus, pg_temp

@@ -103,7 +103,8 @@ to stagebus_operator;
 -- Everyone who runs a job may look at it; a worker sees what its messages and calls tell it.
 grant select on
     stagebus.jobs, stagebus.stages, stagebus.batches, stagebus.tasks, stagebus.sends,
-    stagebus.job_progress, stagebus.plans, stagebus.plan_progress, stagebus.orders, stagebus.destination_status
+    stagebus.job_progress, stagebus.plans, stagebus.plan_progress, stagebus.orders,
+    stagebus.destination_status
 to stagebus_producer, stagebus_operator, stagebus_monitor;
 
 -- What a plan names is called by a function of a role without rights. It may have no more than its
