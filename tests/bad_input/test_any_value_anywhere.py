@@ -36,8 +36,8 @@ RAISES = {"raise_error"}
 
 #: Functions that lock rows and then read what others have committed meanwhile.
 READ_COMMITTED_ONLY = {
-    "cancel_job", "cancel_stage", "complete_task", "complete_tasks", "fail_task", "fail_tasks",
-    "finish_job",
+    "advance_job", "cancel_job", "cancel_stage", "complete_task", "complete_tasks", "fail_task",
+    "fail_tasks", "finish_job",
     "heartbeat_task", "heartbeat_tasks", "hold_batch", "maintain", "publish_stage", "retry_batch",
     "retry_tasks", "set_stage", "start_task", "start_tasks", "stop_order", "undo_order",
     "unhold_batch", "withdraw_stage", "work_order",
@@ -112,6 +112,11 @@ def right(client: Client) -> dict[str, Any]:
     client.open_stage(unpublished := client.create_job(), 1, "work")
     client.append_numbered_tasks(unpublished, 1, 3)
     published_so = client.provisional_stage(3, "work").job_id
+    plan = {"stages": [{"name": "a", "task_type": "work", "count": 2}]}
+    client.define_job_type(plan, "tiles")
+    planned = client.submit_job("tiles")
+    client.advance_job(planned)
+    client.end_stage_of(planned, 1)
     first = published.messages[0]
     return {
         "p_job_id": job_id, "p_stage": 1, "p_task_type": "work", "p_batch_id": batch_id,
@@ -120,8 +125,9 @@ def right(client: Client) -> dict[str, Any]:
         "p_if_exists": "error", "p_order_id": order.order_id, "p_limit": 10,
         "p_task_id": first.task_id, "p_task_ids": [first.task_id], "p_token": token,
         "p_attempt": 1, "p_attempts": [1], "p_nonce": first.nonce, "p_nonces": [first.nonce],
-        "p_error": "why", "p_errors": ["why"], "p_destination": "tasks", "results": [Jsonb({})],
-        "filling": filling, "held": held, "unpublished": unpublished, "provisional": published_so,
+        "p_plan": Jsonb(plan), "p_name": "a", "p_error": "why", "p_errors": ["why"], "p_destination": "tasks", "results": [Jsonb({})],
+        "filling": filling, "held": held,
+        "planned": planned, "unpublished": unpublished, "provisional": published_so,
     }  # fmt: skip
 
 
@@ -133,6 +139,8 @@ JOB = {
     "publish_stage": "unpublished",
     "publication": "provisional",
     "withdraw_stage": "provisional",
+    "advance_job": "planned",
+    "stage_results_by_name": "planned",
     "hold_batch": "held",
     "unhold_batch": "held",
     "retry_batch": "held",
