@@ -125,7 +125,8 @@ def right(client: Client) -> dict[str, Any]:
         "p_if_exists": "error", "p_order_id": order.order_id, "p_limit": 10,
         "p_task_id": first.task_id, "p_task_ids": [first.task_id], "p_token": token,
         "p_attempt": 1, "p_attempts": [1], "p_nonce": first.nonce, "p_nonces": [first.nonce],
-        "p_plan": Jsonb(plan), "p_name": "a", "p_error": "why", "p_errors": ["why"], "p_destination": "tasks", "results": [Jsonb({})],
+        "p_plan": Jsonb(plan), "p_name": "a", "p_error": "why", "p_errors": ["why"],
+        "p_destination": "tasks", "results": [Jsonb({})],
         "filling": filling, "held": held,
         "planned": planned, "unpublished": unpublished, "provisional": published_so,
     }  # fmt: skip
