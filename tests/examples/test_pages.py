@@ -36,10 +36,12 @@ def follow(
     def all_quiet() -> bool:
         return bool(
             client.value(
-                "select not exists (select from stagebus_data.due_advances)"
+                "select not exists (select from stagebus_data.due_advances"
+                " join stagebus_data.jobs as j using (job_id)"
+                " join stagebus_data.job_advances as a using (job_id)"
+                " where a.failures = 0 or j.cancelling)"
                 " and not exists (select from stagebus.stages where status = 'open')"
                 " and not exists (select from stagebus.orders where status = 'working')"
-                " or exists (select from stagebus.jobs where failed_advances > 0)"
             )
         )
 
