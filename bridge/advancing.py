@@ -16,7 +16,7 @@ log = EventLog("stagebus.advancing")
 #: Jobs that are advanced at a time, each over a connection of its own.
 LANES = 4
 
-#: Jobs of one type among them: a plan whose functions take long holds up no other.
+#: Jobs of one type among them whose plan has functions: one that takes long holds up no other.
 OF_A_TYPE = 2
 
 #: Seconds that what is under way may take when the bridge is told to stop; then it is undone.
@@ -79,7 +79,7 @@ class Advancing:
 
     def _full(self) -> list[str]:
         """The types of which no further job is advanced for now."""
-        at_work = Counter(due.job_type for due in self._at_work.values())
+        at_work = Counter(due.job_type for due in self._at_work.values() if due.calls_functions)
         return [job_type for job_type, jobs in at_work.items() if jobs >= OF_A_TYPE]
 
     def _start(self) -> None:

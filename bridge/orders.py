@@ -39,6 +39,8 @@ class DueJob:
     job_type: str
     timeout: timedelta
     """How long that may take."""
+    calls_functions: bool
+    """Its plan has functions, the code of others."""
 
 
 @dataclass(frozen=True, slots=True)

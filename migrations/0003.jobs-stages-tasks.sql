@@ -3,7 +3,8 @@
 set local role stagebus_owner;
 
 -- A plan of a job type, in the version that its definition made: the stages of its jobs. owner:
--- whose rights the functions that it names have. timeout: how long advancing one of its jobs may take.
+-- whose rights the functions that it names have. timeout: how long advancing one of its jobs may
+-- take.
 create table if not exists stagebus_data.plans (
     job_type    text        not null,
     version     integer     not null,

@@ -1,5 +1,6 @@
 -- The next stages of a job, once what they wait for is over. A bridge calls it, or somebody by
--- hand; one job in a transaction. What fails is undone, shown by the view jobs, and tried again later.
+-- hand; one job in a transaction. What fails is undone, shown by the view jobs, and tried again
+-- later.
 create or replace function stagebus.advance_job(p_job_id uuid) returns stagebus.advance_report
 language plpgsql
 security definer
@@ -14,7 +15,7 @@ declare
     v_due     tid[];
     v_stages  integer[] := array[]::integer[];
     v_relied  text[] := array[]::text[];
-    v_made    integer;
+    v_made    integer[];
     v_error   text;
     v_detail  text;
     v_hint    text;
@@ -38,14 +39,17 @@ begin
         where p.job_type = v_job.job_type and p.version = v_job.plan_version;
         if v_job.ended_at is null and not v_job.cancelling then
             loop
-                v_made := cardinality(v_stages);
+                v_made := v_stages;
                 for v_at in select r.* from stagebus.ready_stages(p_job_id) as r loop
                     v_relied := v_relied || v_at.waits_for;
                     v_stages := v_stages
                         || stagebus.make_planned_stage(p_job_id, v_at, v_owner);
                 end loop;
                 -- One that has no tasks is over at once, and others may begin after it.
-                exit when cardinality(v_stages) = v_made;
+                exit when not exists (
+                    select from stages as s
+                    where s.job_id = p_job_id and s.stage = any (v_stages)
+                        and s.stage <> all (v_made) and s.ended_at is not null);
             end loop;
         end if;
         v_at := null;
@@ -94,5 +98,5 @@ $$;
 comment on function stagebus.advance_job(uuid) is
     'Makes the stages of a job''s plan that can begin, or ends the job, and returns what it did: '
     'advanced, nothing to make, busy, changed (meanwhile: it is due again), or failed, which the '
-    'view jobs then explains and which is tried again later. Once per transaction. Locks new stages, then the job. '
-    'Raises SB101, SB115, SB143 (SB123 is caught inside).';
+    'view jobs then explains and which is tried again later. Once per transaction. Locks new '
+    'stages, then the job. Raises SB101, SB115, SB143 (SB123 is caught inside).';

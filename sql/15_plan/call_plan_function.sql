@@ -15,10 +15,12 @@ as $$
 declare
     v_before  text[] := array(
         select s.name || '=' || s.setting from pg_settings as s order by s.name);
+    v_parts   text[] := parse_ident(p_function);
     v_path    text;
     v_changed text;
 begin
-    return query execute format('select f.task from %s($1, $2) as f (task)', p_function)
+    return query execute format(
+        'select f.task from %I.%I($1, $2) as f (task)', v_parts[1], v_parts[2])
         using p_job_id, p_parameters;
     v_path := pg_catalog.current_setting('search_path');
     perform pg_catalog.set_config('search_path', 'stagebus_data, stagebus, pg_temp', true);

@@ -3,13 +3,18 @@
 create or replace function stagebus.due_jobs(
     p_limit integer default 100,
     except_types text[] default '{}'
-) returns table (job_id uuid, job_type text, timeout interval)
+) returns table (job_id uuid, job_type text, timeout interval, calls_functions boolean)
 language sql
 stable
 security definer
 set search_path = stagebus_data, stagebus, pg_temp
 as $$
-    select distinct due.job_id, due.job_type, p.timeout
+    select distinct due.job_id, due.job_type, p.timeout,
+        exists (
+            select
+            from plan_stages as ps
+            where ps.job_type = due.job_type and ps.version = due.plan_version
+                and ps.task_function is not null)
     from (
         select j.job_id, j.job_type, j.plan_version
         from due_advances as d
@@ -24,4 +29,4 @@ as $$
 $$;
 comment on function stagebus.due_jobs(integer, text[]) is
     'Up to p_limit (1 to 10,000) of the jobs with a plan that are due longest, but those of '
-    'except_types, and how long advancing each may take.';
+    'except_types, how long advancing each may take, and whether its plan has functions.';

@@ -7,7 +7,7 @@ set search_path = stagebus_data, stagebus, pg_temp
 as $$
 declare
     v_names text[];
-    v_owner text := session_user;
+    v_owner text := session_user::text;
     v_name  text;
 begin
     select array_agg(stagebus.plan_function_name(e.stage ->> 'tasks') order by e.number)
@@ -18,7 +18,7 @@ begin
         return v_owner;
     end if;
     -- A function that is not there is refused below.
-    select r.rolname into v_owner
+    select r.rolname::text into v_owner
     from pg_proc as p
     join pg_namespace as n on n.oid = p.pronamespace
     join pg_roles as r on r.oid = p.proowner

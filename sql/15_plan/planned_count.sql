@@ -21,6 +21,7 @@ begin
         format('The path %s gives a whole number from 0 to 999,999,999.', p_planned.task_count),
         'Submit the job with the parameters that its plan needs; explain_plan shows them, or '
         'define the plan anew.');
+    return null;
 end;
 $$;
 comment on function stagebus.planned_count(stagebus_data.plan_stages, jsonb) is

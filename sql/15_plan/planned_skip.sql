@@ -22,6 +22,7 @@ begin
         format('The path %s gives %s.', p_planned.skip_when,
             coalesce(left(v_answer::text, 100), 'nothing')),
         'Compare what is of one type, or define the plan anew.');
+    return null;
 end;
 $$;
 comment on function stagebus.planned_skip(stagebus_data.plan_stages, jsonb) is

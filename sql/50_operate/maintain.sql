@@ -26,7 +26,7 @@ begin
     overdue_stages := stagebus.end_overdue_stages(v_limit)
         + stagebus.withdraw_overdue_stages(v_limit);
     -- Those that nobody heard of, or that are due again after they failed.
-    due_jobs := (select count(*) from stagebus.due_jobs(100));
+    due_jobs := (select count(*)::integer from stagebus.due_jobs(100));
     return next;
 end;
 $$;

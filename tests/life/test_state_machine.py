@@ -84,6 +84,7 @@ def test_every_change_of_state_is_drawn_and_every_arrow_is_taken(recorded: Clien
     tasks(recorded)
     ends(recorded)
     publications(recorded)
+    plans(recorded)
     assert seen(recorded) - drawn() == set(), "not drawn"
     assert drawn() - seen(recorded) == set(), "not taken"
 
@@ -251,3 +252,15 @@ def ends(client: Client) -> None:
     assert client.job(between.job_id).status == "running"
     assert client.job(within.job_id).status == "running"
     assert (between.job_id, 1) in client.due_advances()
+
+
+def plans(client: Client) -> None:
+    stages = [
+        {"name": "a", "task_type": "work", "count": 1},
+        {"name": "b", "task_type": "work", "count": 1, "skip_when": "1 == 1"},
+    ]
+    client.define_job_type(stages)
+    job_id = client.submit_job()
+    client.advance_job(job_id)
+    client.end_stage_of(job_id, 1)
+    assert client.advance_job(job_id).job_status == "completed"

@@ -7,6 +7,7 @@ from tests.mutants import (
     create,
     dispatch,
     operate,
+    plans,
     publications,
     rights,
     settle,
@@ -22,5 +23,6 @@ MUTANTS: tuple[Mutant, ...] = (
     *workers.MUTANTS,
     *counters.MUTANTS,
     *operate.MUTANTS,
+    *plans.MUTANTS,
     *rights.MUTANTS,
 )

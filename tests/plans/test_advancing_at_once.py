@@ -69,9 +69,9 @@ def test_stages_end_while_another_of_their_job_is_made_and_nobody_waits(
         client.execute("set lock_timeout = '1s'")
         client.end_stage_of(job_id, 2)
         assert client.due_jobs() == [job_id]
-    assert making.result().note == "c: 1 tasks, d: 1 tasks"
+    assert making.result().note == "c: 1 tasks"
     assert client.due_jobs() == [job_id], "what ended after the look is still due"
-    assert client.advance_job(job_id).status == "nothing to make"
+    assert client.advance_job(job_id).note == "d: 1 tasks"
 
 
 def test_two_last_stages_that_end_at_once_are_both_seen(client: Client) -> None:
@@ -104,6 +104,32 @@ def test_a_cancelling_that_comes_first_has_what_is_being_made_undone(
     assert done.status == "changed", done
     assert client.job(job_id).status == "cancelled"
     assert client.rows("select * from stagebus.stages") == []
+
+
+def test_a_cancelling_that_is_not_over_yet_has_what_is_being_made_undone_too(
+    client: Client, slow: str, team: Client
+) -> None:
+    team.define_job_type(
+        [
+            stage("a"),
+            stage("b", 3, after=[]),
+            {"name": "c", "task_type": "tile", "tasks": slow, "after": ["a"]},
+        ]
+    )
+    job_id = team.submit_job()
+    client.advance_job(job_id)
+    client.end_stage_of(job_id, 1)
+    maker, holder = client.session(), client.session()
+    with holder.transaction():
+        holder.execute("select pg_advisory_xact_lock(7)")
+        making = maker.in_background(lambda: maker.advance_job(job_id))
+        client.wait_until_blocked(maker, making)
+        client.order("cancel_job", job_id)
+        assert client.job(job_id).status == "running"
+    assert making.result().status == "changed"
+    client.work_orders()
+    assert client.job(job_id).status == "cancelled"
+    assert client.plan_progress(job_id)["c"] == "never began"
 
 
 def test_a_cancelling_that_comes_second_cancels_what_was_made(client: Client) -> None:

@@ -1,0 +1,203 @@
+"""How soon does a job advance, and what does it cost to make a stage from a million results?
+
+Three questions, each over a database of its own on one server, advanced as a bridge does it:
+
+1. `advance_1000_jobs_ms`: of a thousand jobs of one plan the first stages end at the same moment.
+   How long after that does each have its second stage?
+2. `advance_1m_begin_ms`: a stage of 1,000 tasks ends; the next one has a task for each of a million
+   objects that a plan's function returns. How long after that is it begun?
+3. `advance_ratio_to_raw`: making that stage, against `insert … select` of the same function's
+   objects into the same table; A B A B …, the ratio taken within each round.
+
+    python -m benchmarks.advance [--jobs 1000] [--tasks 1000000] [--rounds 3]
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import platform
+import statistics
+import time
+from pathlib import Path
+from typing import Any
+from uuid import UUID, uuid4
+
+import click
+import psycopg
+from psycopg.rows import TupleRow
+from psycopg.types.json import Jsonb
+
+from bridge import listener
+from bridge.advancing import LANES, Advancing
+from bridge.database import Database
+from bridge.local.postgres import temporary_postgres
+from bridge.migrate import migrate
+from bridge.witness import Witness
+
+Connection = psycopg.Connection[TupleRow]
+
+FUNCTION = """
+create schema gis;
+grant usage on schema gis to stagebus_nobody;
+create function gis.tiles(p_job_id uuid, p_parameters jsonb) returns setof jsonb
+language sql security definer set search_path = gis, pg_temp as $$
+    select jsonb_build_object('x', n % 1000, 'y', n / 1000, 'zoom', 10)
+    from generate_series(1, (p_parameters ->> 'tiles')::integer) as n;
+$$;
+"""
+
+SMALL = [
+    {"name": "a", "task_type": "h3_hexagon", "count": 1},
+    {"name": "b", "task_type": "h3_hexagon", "count": 1},
+]
+
+LARGE = [
+    {"name": "a", "task_type": "h3_hexagon", "count": 1000},
+    {"name": "b", "task_type": "h3_hexagon", "tasks": "gis.tiles"},
+]
+
+
+async def advancing(url: str, until: Any) -> None:
+    """A bridge's part that advances jobs, until the condition holds."""
+    wake = asyncio.Event()
+    witness = Witness(uuid4())
+    databases = [Database(url, "advancing", witness) for _ in range(LANES)]
+    tasks = [
+        asyncio.create_task(listener.run(url, {listener.JOBS: wake})),
+        asyncio.create_task(Advancing(databases, wake).run()),
+    ]
+    await until()
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def end_first_stages(connection: Connection, jobs: list[UUID]) -> None:
+    """All tasks of the first stages, in one call of a worker."""
+    ids, nonces = [], []
+    for task_id, nonce in connection.execute(
+        "select t.job_id || '-s1-' || t.task_index, s.nonce from stagebus_data.tasks as t"
+        " join stagebus_data.stages as s using (job_id, stage) where t.job_id = any (%s)",
+        (jobs,),
+    ).fetchall():
+        ids.append(task_id)
+        nonces.append(nonce)
+    token = uuid4()
+    connection.execute(
+        "select count(*) from stagebus.start_tasks(%s, %s::integer[], %s, %s)",
+        (ids, [1] * len(ids), nonces, token),
+    )
+    connection.execute("select count(*) from stagebus.complete_tasks(%s, %s)", (ids, token))
+
+
+def wait_for_stages(connection: Connection, stage: int, jobs: int) -> None:
+    query = "select count(*) from stagebus_data.stages where stage = %s"
+    while connection.execute(query, (stage,)).fetchone() != (jobs,):
+        time.sleep(0.2)
+
+
+#: From the end of a first stage to the beginning of the second, in ms.
+WAITS = """
+select extract(epoch from b.created_at - a.ended_at) * 1000
+from stagebus_data.stages as a
+join stagebus_data.stages as b on b.job_id = a.job_id and b.stage = 2
+where a.stage = 1
+"""
+
+
+def run(url: str, plan: list[dict[str, Any]], jobs: int, parameters: dict[str, Any]) -> list[float]:
+    """The waits of so many jobs of the plan, whose first stages end in one transaction."""
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute(
+            "select stagebus.define_job_type('bench', %s)", (Jsonb({"stages": plan}),)
+        )
+
+        async def until() -> None:
+            ids = [
+                connection.execute(
+                    "select stagebus.submit_job('bench', %s)", (Jsonb(parameters),)
+                ).fetchone()[0]  # type: ignore[index]
+                for _ in range(jobs)
+            ]
+            await asyncio.to_thread(wait_for_stages, connection, 1, jobs)
+            await asyncio.to_thread(end_first_stages, connection, ids)
+            await asyncio.to_thread(wait_for_stages, connection, 2, jobs)
+
+        asyncio.run(advancing(url, until))
+        return sorted(float(row[0]) for row in connection.execute(WAITS).fetchall())
+
+
+def pair(connection: Connection, tasks: int) -> tuple[float, float]:
+    """Seconds of making the stage by advance_job, and of the raw insert."""
+    connection.execute("checkpoint")
+    row = connection.execute(
+        "select stagebus.submit_job('pair', %s)", (Jsonb({"tiles": tasks}),)
+    ).fetchone()
+    assert row is not None
+    began = time.perf_counter()
+    connection.execute("select stagebus.advance_job(%s)", (row[0],))
+    ours = time.perf_counter() - began
+    connection.execute("truncate stagebus_data.jobs, stagebus_data.tasks, stagebus_data.batches"
+                       " cascade")  # fmt: skip
+    connection.execute("checkpoint")
+    began = time.perf_counter()
+    connection.execute(
+        "insert into stagebus_data.tasks (job_id, stage, task_index, parameters)"
+        " select j.job_id, 1, f.number, f.task from stagebus.new_job_id() as j (job_id),"
+        " gis.tiles(null, %s) with ordinality as f (task, number)",
+        (Jsonb({"tiles": tasks}),),
+    )
+    theirs = time.perf_counter() - began
+    connection.execute("truncate stagebus_data.tasks")
+    return ours, theirs
+
+
+@click.command()
+@click.option("--jobs", default=1000, show_default=True)
+@click.option("--tasks", default=1_000_000, show_default=True)
+@click.option("--rounds", default=3, show_default=True)
+def main(jobs: int, tasks: int, rounds: int) -> None:
+    """Measure and print; write build/bench-advance.json."""
+    with temporary_postgres(18, settings={"max_wal_size": "8GB"}) as server:
+        urls = {}
+        with psycopg.connect(server.url(), autocommit=True) as connection:
+            for name in ("small", "large", "pairs"):
+                connection.execute(f"create database {name}")  # type: ignore[call-overload]
+                urls[name] = server.url(name)
+        for url in urls.values():
+            migrate(url)
+            with psycopg.connect(url, autocommit=True) as connection:
+                connection.execute(FUNCTION)
+        waits = run(urls["small"], SMALL, jobs, {})
+        (begin,) = run(urls["large"], LARGE, 1, {"tiles": tasks})
+        with psycopg.connect(urls["pairs"], autocommit=True) as connection:
+            plan = Jsonb({"stages": [LARGE[1]]})
+            connection.execute("select stagebus.define_job_type('pair', %s)", (plan,))
+            pair(connection, tasks // 10)
+            pairs = [pair(connection, tasks) for _ in range(rounds)]
+    ratios = [ours / theirs for ours, theirs in pairs]
+    result = {
+        "advance_1000_jobs_ms": {
+            "p50": round(statistics.median(waits)),
+            "p99": round(waits[int(len(waits) * 0.99) - 1]),
+            "max": round(waits[-1]),
+        },
+        "advance_1m_begin_ms": round(begin, 1),
+        "advance_ratio_to_raw": round(statistics.median(ratios), 2),
+        "advance_ratio_to_raw_spread": [round(min(ratios), 2), round(max(ratios), 2)],
+        "advance_seconds": round(statistics.median(ours for ours, _ in pairs), 2),
+        "jobs": jobs,
+        "tasks": tasks,
+        "rounds": rounds,
+        "python": platform.python_version(),
+        "machine": f"{platform.machine()}, {platform.system()}",
+    }
+    Path("build").mkdir(exist_ok=True)
+    Path("build/bench-advance.json").write_text(json.dumps(result, indent=2) + "\n")
+    for name, value in result.items():
+        click.echo(f"{name:28} {value}")
+
+
+if __name__ == "__main__":
+    main()
