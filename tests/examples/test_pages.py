@@ -110,6 +110,6 @@ def test_the_page_of_the_diamond(
         "stations|1|completed|1",
         "levels|2|failed|40",
         "forecast|3|completed|3",
-        "report||never began|",
+        "report|4|never began|",
     ]
     assert job_states(client) == ["completed_with_errors", "completed_with_errors"]
