@@ -9,15 +9,16 @@ import asyncio
 import os
 import signal
 from collections.abc import Sequence
+from typing import Any
 
 from bridge.task_calls import TaskFailed
-from bridge.worker import Outcome, Parameters, StartedTask, Worker
+from bridge.worker import Outcome, StartedTask, Worker
 
 STATIONS = 40
 REACHES = ("source", "upper", "middle", "mouth")
 
 
-def list_stations(_: Parameters) -> Outcome:
+def list_stations(_: dict[str, Any]) -> Outcome:
     """The stations, and the reach that each is on."""
     return {
         "stations": [
@@ -27,7 +28,7 @@ def list_stations(_: Parameters) -> Outcome:
     }
 
 
-def read_level(task: Parameters) -> Outcome:
+def read_level(task: dict[str, Any]) -> Outcome:
     """The level at a station."""
     station = task["station"]
     if station in task.get("silent", []):
@@ -40,12 +41,12 @@ def level_of(station: str) -> int:
     return 100 + 7 * int(station[1:]) % 60
 
 
-def forecast_rain(task: Parameters) -> Outcome:
+def forecast_rain(task: dict[str, Any]) -> Outcome:
     """The rain of one day to come."""
     return {"rain_mm": 3 * task["index"]}
 
 
-def write_report(task: Parameters) -> Outcome:
+def write_report(task: dict[str, Any]) -> Outcome:
     """What is known of a reach, and what is not."""
     return {
         "reach": task["reach"],

@@ -10,14 +10,15 @@ import os
 import signal
 from collections.abc import Sequence
 from math import atan, pi, sin, sinh
+from typing import Any
 
-from bridge.worker import Outcome, Parameters, StartedTask, Worker
+from bridge.worker import Outcome, StartedTask, Worker
 
 #: The earth's mean radius, in metres.
 RADIUS = 6_371_008.8
 
 
-def render_tile(tile: Parameters) -> Outcome:
+def render_tile(tile: dict[str, Any]) -> Outcome:
     """A tile of the base: its ground, between two meridians and two parallels."""
     side = 2 ** tile["z"]
     north, south = (atan(sinh(pi * (1 - 2 * y / side))) for y in (tile["y"], tile["y"] + 1))
@@ -25,7 +26,7 @@ def render_tile(tile: Parameters) -> Outcome:
     return {"z": tile["z"], "x": tile["x"], "y": tile["y"], "tiles": 1, "ground": round(ground)}
 
 
-def merge_tiles(tile: Parameters) -> Outcome:
+def merge_tiles(tile: dict[str, Any]) -> Outcome:
     """A tile of a level above, of what its four children brought home."""
     children = tile["children"]
     return {
@@ -37,7 +38,7 @@ def merge_tiles(tile: Parameters) -> Outcome:
     }
 
 
-def clean_up(_: Parameters) -> Outcome:
+def clean_up(_: dict[str, Any]) -> Outcome:
     """Here a real one would remove what only the job needed."""
     return None
 
