@@ -11,10 +11,12 @@ import pytest
 
 from bridge.replay import code_files
 from tests.client import Client
+from tests.conftest import CALLER
 from tests.psql import Psql, blocks
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "plans.md"
-TEAM = "stagebus_test_caller"
+TEAM = CALLER
+OPERATOR = f"{CALLER}_operator"
 
 #: Blocks that are not a producer's begin so.
 BY_OTHERS = re.compile(r"-- as an (administrator|operator)\n")
@@ -25,12 +27,12 @@ Printed = dict[str, list[str]]
 @pytest.fixture
 def typed(client: Client, caller: Client) -> Iterator[Printed]:
     """What psql printed, by the first statement of each block."""
-    client.execute("drop role if exists stagebus_test_operator")
-    client.execute("create role stagebus_test_operator in role stagebus_operator")
+    client.execute(f"drop role if exists {OPERATOR}")
+    client.execute(f"create role {OPERATOR} in role stagebus_operator")
     printed: Printed = {}
     with (
         Psql(client.url) as administrator,
-        Psql(client.url, role="stagebus_test_operator") as operator,
+        Psql(client.url, role=OPERATOR) as operator,
         Psql(client.url, role=TEAM) as producer,
     ):
         others = {"administrator": administrator, "operator": operator}
@@ -45,7 +47,7 @@ def typed(client: Client, caller: Client) -> Iterator[Printed]:
                 for other in others.values():
                     other.set("job", job_id)
     yield printed
-    client.execute("drop role stagebus_test_operator")
+    client.execute(f"drop role {OPERATOR}")
 
 
 def of(printed: Printed, begins: str) -> list[str]:

@@ -12,6 +12,7 @@ from bridge.local.demo.places import Place, load_places
 from bridge.local.demo.run import run_demo
 from bridge.local.demo.work import direct_totals
 from tests.client import Client
+from tests.conftest import CALLER
 
 
 @pytest.fixture(scope="module")
@@ -22,7 +23,7 @@ def places() -> list[Place]:
 def test_two_statements_of_a_producer_define_the_demo_s_plan(
     client: Client, caller: Client
 ) -> None:
-    client.execute("create schema demo authorization stagebus_test_caller")
+    client.execute(f"create schema demo authorization {CALLER}")
     client.set_task_type("hexagon_total")
     caller.execute(
         "create table demo.place as select 7 as geoname_id, 1.5 as latitude, 2.5 as longitude,"

@@ -21,6 +21,7 @@ from tests.bridge.conftest import (
     worker_url,
 )
 from tests.client import Client
+from tests.conftest import CALLER
 from tests.psql import Psql
 
 __all__ = [
@@ -28,8 +29,6 @@ __all__ = [
 ]  # fmt: skip
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
-
-PRODUCER = "stagebus_test_caller"
 
 Handler = Callable[[list[StartedTask]], list[Outcome]]
 
@@ -40,9 +39,9 @@ def define(client: Client, caller: Client) -> Callable[[str], Client]:
 
     def run(name: str) -> Client:
         with Psql(client.url) as psql:
-            psql.set("producer", PRODUCER)
+            psql.set("producer", CALLER)
             psql.run_file(EXAMPLES / name / "setup.sql")
-        with Psql(client.url, role=PRODUCER) as psql:
+        with Psql(client.url, role=CALLER) as psql:
             psql.run_file(EXAMPLES / name / "plan.sql")
         return caller
 

@@ -12,6 +12,7 @@ from bridge.task_calls import TaskFailed
 from bridge.worker import Outcome, StartedTask
 from examples.tile_pyramid.worker import RADIUS, work
 from tests.client import Client
+from tests.conftest import CALLER
 from tests.examples.conftest import results, run_job, work_off
 
 ALPS = [5.5, 43.5, 16.5, 48.5]
@@ -177,4 +178,4 @@ def test_the_plan_is_explained_and_may_be_run_again(client: Client, define: Defi
         ("zoom_4", "zoom_5", None, None),
         ("clean_up", "all others, however they end", 1, None),
     ]
-    assert client.value("select owner from stagebus.plans") == "stagebus_test_caller"
+    assert client.value("select owner from stagebus.plans") == CALLER
