@@ -65,7 +65,8 @@ begin
             v_stages := v_stages || stagebus.make_planned_stage(p_job_id, v_at, v_owner);
         end loop;
         -- What was made here and had no tasks has been acted on, too. One that is due anew since
-        -- the look is another version of its row.
+        -- the look is another version of its row, at another place: none is cleaned up and its
+        -- place given away while this call's snapshot may see it.
         delete from due_advances as d
         where d.job_id = p_job_id and (d.ctid = any (v_due) or d.stage = any (v_stages));
     exception
