@@ -7,7 +7,7 @@ import os
 import socket
 import time
 from collections import Counter
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from uuid import UUID, uuid4
 
 from bridge import listener, maintenance
@@ -102,8 +102,8 @@ class Relay:
                             {listener.READY: self._wake, listener.JOBS: self._jobs_due},
                         )
                     ),
-                    asyncio.create_task(self._keep(self._maintain())),
-                    asyncio.create_task(self._keep(self._advance())),
+                    asyncio.create_task(self._keep(self._maintain)),
+                    asyncio.create_task(self._keep(self._advance)),
                 ]
                 try:
                     await self._claim_until_stopped()
@@ -198,9 +198,10 @@ class Relay:
         databases = [self._new_database("advancing") for _ in range(LANES)]
         return Advancing(databases, self._jobs_due).run()
 
-    async def _keep(self, duty: Coroutine[None, None, None]) -> None:
+    async def _keep(self, duty: Callable[[], Coroutine[None, None, None]]) -> None:
+        # Made here: it may be cancelled before its first step, and nobody would await it.
         try:
-            await duty
+            await duty()
         except UnsafeDatabase as error:
             self._refusal = error
             self._wake.set()

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
+import gc
+import logging
 import signal
 import time
 from collections.abc import Callable
 from typing import Any
 
+from bridge.relay import Relay
+from bridge.settings import Settings
 from tests.bridge.conftest import (
     DATABASE_PASSWORD,
     KEY,
@@ -206,3 +211,26 @@ def test_the_log_is_json_with_event_names_and_holds_no_payload_and_no_secret(
         text = log.log.read_text("utf-8")
         for secret in (DATABASE_PASSWORD, KEY, "a-private", "xxxx"):
             assert secret not in text
+
+
+def test_one_that_is_told_in_the_moment_it_begins_leaves_nothing_unawaited(
+    settings: Callable[..., Settings],
+) -> None:
+    """Its background duties are cancelled before their first step; pytest hears of what is left."""
+    relay = Relay(settings())
+
+    class StopsAtTheStart(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            if record.getMessage() == "bridge.started":
+                relay.stop()
+
+    handler, log = StopsAtTheStart(), logging.getLogger("stagebus.relay")
+    level = log.level
+    log.addHandler(handler)
+    log.setLevel("INFO")
+    try:
+        asyncio.run(relay.run())
+    finally:
+        log.removeHandler(handler)
+        log.setLevel(level)
+    gc.collect()
