@@ -73,6 +73,9 @@ soak: $(READY) ## any order, throttling, 200 stops: ARGS="--seconds 600 --seed 2
 	@$(BIN)/python -m tests.life $(ARGS)
 	@$(BIN)/python -m tests.soak --stops $(STOPS)
 
+dags: $(READY) ## jobs of random plans, advanced by hand, by a crowd, by killed bridges: ARGS="--seconds 600 --seed 2"
+	@$(BIN)/python -m tests.plans.random_dags $(ARGS)
+
 format: $(READY) ## let ruff put the Python in order
 	@$(BIN)/ruff check --fix .
 	@$(BIN)/ruff format .
