@@ -125,7 +125,7 @@ def befall(stage: Stage, made: dict[str, Made], too_late: bool) -> Made:
     holds_back = False
     if end.state == "failed":
         mended = stage.mended
-        holds_back = mended in (None, GIVE_UP) or stage.on_failure == "fail_job" and too_late
+        holds_back = mended in (None, GIVE_UP) or (stage.on_failure == "fail_job" and too_late)
         if mended == RETRY:
             end = End("completed", first)
         elif mended == TOLERATE:
