@@ -184,3 +184,15 @@ def test_a_retry_whose_steps_are_slower_than_workers_holds_back_what_waits(clien
     client.work_orders()
     assert client.stage(job_id).status == "completed"
     assert client.advance_job(job_id).note == "b: 1 tasks"
+
+
+@pytest.mark.xfail(strict=True, reason="cancel_job says that it is being cancelled already")
+def test_a_job_whose_final_stage_cannot_be_made_can_be_given_up(client: Client) -> None:
+    client.define_job_type([stage("a"), stage("tidy", "$.parameters.lacking", final=True)])
+    job_id = client.submit_job()
+    client.advance_job(job_id)
+    client.order("cancel_job", job_id)
+    client.work_orders()
+    assert client.advance_job(job_id).status == "failed", "and so for ever: its plan stays its own"
+    client.order("cancel_job", job_id)
+    assert client.job(job_id).status == "cancelled"
