@@ -84,6 +84,7 @@ bench: $(READY) ## what is claimed about speed, measured: see benchmarks/README.
 	@$(BIN)/python -m benchmarks.create
 	@$(BIN)/python -m benchmarks.endpoint
 	@$(BIN)/python -m benchmarks.complete
+	@$(BIN)/python -m benchmarks.advance
 
 bench-held: $(READY) ## half an hour of publishing and completing, mostly while held: QUICK=1
 	@$(BIN)/python -m benchmarks.held $(if $(QUICK),--quick)

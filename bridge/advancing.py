@@ -34,7 +34,7 @@ class Advancing:
         self._free = list(databases)
         self._wake = wake
         self._waiting: list[DueJob] = []
-        self._more = False
+        #: Something came of a job since the last look.
         self._progress = False
         self._at_work: dict[asyncio.Task[None], DueJob] = {}
         self._refusal: UnsafeDatabase | None = None
@@ -74,7 +74,7 @@ class Advancing:
             found = await self._free[0].due_jobs(LIMIT, self._full())
             known = {due.job_id for due in self._waiting}
             self._waiting += [due for due in found if due.job_id not in known]
-            self._more, self._progress = len(found) == LIMIT, False
+            self._progress = False
             self._start()
 
     def _full(self) -> list[str]:
@@ -121,5 +121,5 @@ class Advancing:
             # Of a job that another session is at, or whose database is away, nothing is heard at
             # once; maintenance tells of it.
             self._progress |= status not in ("busy", "unknown")
-            if self._waiting or self._progress or self._more:
+            if self._waiting or self._progress:
                 self._wake.set()

@@ -46,6 +46,10 @@ SETTINGS = {
     "max_wal_size": "256MB",
 }
 
+#: The role of the fixture `caller`; the roles of a server are shared, so another process that tests
+#: on it has another.
+CALLER = f"stagebus_test_caller_{os.getpid()}"
+
 #: Cloning a database makes some 300 files: 20 ms in memory, up to 300 ms on a disk.
 MEMORY = Path("/dev/shm")
 ENOUGH_MEMORY = 2 * 1024**3
@@ -160,13 +164,13 @@ def database_url(server: Server, clone: psycopg.Connection[Any]) -> str:
 @pytest.fixture
 def caller(client: Client) -> Iterator[Client]:
     """A session of an ordinary role that has been granted stagebus_producer and no more."""
-    client.execute("drop role if exists stagebus_test_caller")
-    client.execute("create role stagebus_test_caller login in role stagebus_producer")
-    session = client.session("stagebus_test_caller")
+    client.execute(f"drop role if exists {CALLER}")
+    client.execute(f"create role {CALLER} login in role stagebus_producer")
+    session = client.session(CALLER)
     yield session
     session.close()
-    client.execute("drop owned by stagebus_test_caller cascade")
-    client.execute("drop role stagebus_test_caller")
+    client.execute(f"drop owned by {CALLER} cascade")
+    client.execute(f"drop role {CALLER}")
 
 
 @pytest.fixture

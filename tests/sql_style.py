@@ -150,6 +150,7 @@ def a_state_follows_from_the_state_before(_: Path, text: str) -> Iterator[Proble
         r"(?<!for )(?<!no key )\bupdate\s[^;]*", re.sub(r"--[^\n]*", "", text)
     ):
         changes, _where, condition = statement.partition("where ")
+        condition = condition.partition("returning ")[0]
         if re.search(r"\bstate\s*=", changes) and not re.search(r"\bstate\b", condition):
             yield f"the state before does not matter to `{' '.join(statement.split())[:60]}…`"
 

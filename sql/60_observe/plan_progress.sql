@@ -1,7 +1,8 @@
 -- A row per stage of the plan, or per group of it: what has begun and what has not.
 create or replace view stagebus.plan_progress as
 select
-    j.job_id, j.job_type, j.state as job_status, ps.name, s.group_value, s.stage, ps.task_type,
+    j.job_id, j.job_type, j.state as job_status, ps.name, s.group_value,
+    coalesce(s.stage, ps.stage) as stage, ps.task_type,
     coalesce(array_to_string(ps.waits_for, ', '), 'all others') as waits_for,
     case
         when s.skipped then 'skipped'
@@ -16,6 +17,7 @@ join stagebus_data.plan_stages as ps
 left join stagebus_data.stages as s on s.job_id = j.job_id and s.name = ps.name
 left join stagebus_data.job_advances as a on a.job_id = j.job_id;
 comment on view stagebus.plan_progress is
-    'The stages of jobs with a plan, those that have not begun included: waits, never began, '
+    'The stages of jobs with a plan, those that have not begun included, with the number that they '
+    'have or will have: waits, never began, '
     'skipped, cannot be made (the view jobs says why), or the status of the stage. Ask for a '
     'job_id.';

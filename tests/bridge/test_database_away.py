@@ -233,8 +233,8 @@ def test_one_failing_round_of_maintenance_does_not_end_the_next_ones(
     client.execute(
         "create or replace function stagebus.maintain(p_limit integer default 1000)"
         " returns table (lost_attempts integer, retried_tasks integer,"
-        " republished_batches integer, overdue_stages integer) language sql"
-        " as 'select 1 / 0, 0, 0, 0'"
+        " republished_batches integer, overdue_stages integer, due_jobs integer) language sql"
+        " as 'select 1 / 0, 0, 0, 0, 0'"
     )
 
     async def scenario() -> None:

@@ -244,13 +244,11 @@ def test_there_is_a_call_for_each_function_for_many_and_for_no_other() -> None:
     settings = {
         "set_task_type", "set_destination", "pause_destination", "resume_destination",
     }  # fmt: skip
-    upkeep = {"maintain", "working_orders", "recount_stage"}
+    upkeep = {"due_jobs", "maintain", "working_orders", "recount_stage"}
     waiting = {
         "publish_and_wait", "publish_and_wait_async", "wait_for_publication",
         "wait_for_publication_async",
     }  # fmt: skip
-
-    upkeep = {"due_jobs", "maintain", "working_orders", "recount_stage"}
     made = {name for name in calls.__all__ if re.fullmatch(r"[a-z_]+", name)}
     assert (
         made - {"call", "call_async"} - waiting == functions - parts - one_task - settings - upkeep

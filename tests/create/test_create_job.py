@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.client import Client
+from tests.conftest import CALLER
 
 
 def test_a_new_job_is_a_row_with_its_parameters_and_its_maker(
@@ -14,7 +15,7 @@ def test_a_new_job_is_a_row_with_its_parameters_and_its_maker(
     job_id = caller.create_job("tiles", {"region": "alps"})
     job = client.job(job_id)
     assert (job.job_type, job.status, job.parameters) == ("tiles", "created", {"region": "alps"})
-    assert (job.created_at, job.created_by) == (now, "stagebus_test_caller")
+    assert (job.created_at, job.created_by) == (now, CALLER)
     assert (job.started_at, job.ended_at, job.dedupe_key) == (None, None, None)
 
 

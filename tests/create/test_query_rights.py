@@ -8,6 +8,7 @@ import psycopg
 import pytest
 
 from tests.client import Client
+from tests.conftest import CALLER
 
 
 @pytest.fixture
@@ -28,7 +29,7 @@ def test_a_function_in_the_query_runs_as_the_caller(
     )
     query = "select public.who() from generate_series(1, 2)"
     caller.create_stage_tasks_from_query(job_id, 1, "h3_hexagon", query)
-    who = {"current": "stagebus_test_caller", "session": "stagebus_test_caller"}
+    who = {"current": CALLER, "session": CALLER}
     assert parameters_of_tasks(client) == [who, who]
 
 
@@ -38,7 +39,7 @@ def test_a_function_in_a_later_chunk_runs_as_the_caller_too(
     query = "select jsonb_build_object('who', current_user) from generate_series(1, 20002)"
     caller.create_stage_tasks_from_query(job_id, 1, "h3_hexagon", query)
     assert client.column("select distinct parameters ->> 'who' from stagebus_data.tasks") == [
-        "stagebus_test_caller"
+        CALLER
     ]
 
 
@@ -47,7 +48,7 @@ def test_a_table_that_only_the_caller_may_read_is_read(
 ) -> None:
     client.execute("create table public.mine as select 7 as n")
     client.execute("revoke all on public.mine from public")
-    client.execute("grant select on public.mine to stagebus_test_caller")
+    client.execute(f"grant select on public.mine to {CALLER}")
     assert not client.value("select has_table_privilege('stagebus_owner', 'public.mine', 'select')")
     query = "select to_jsonb(mine) from public.mine"
     assert caller.create_stage_tasks_from_query(job_id, 1, "h3_hexagon", query).tasks == 1
@@ -94,7 +95,7 @@ def test_the_callers_own_objects_do_not_come_before_ours(
     client: Client, caller: Client, job_id: UUID
 ) -> None:
     """What the caller puts in front of pg_catalog, or in pg_temp, changes nothing."""
-    client.execute("create schema trap authorization stagebus_test_caller")
+    client.execute(f"create schema trap authorization {CALLER}")
     for function in ("count(jsonb)", "format(text, text)", "to_json(text)", "clock()"):
         caller.execute(
             f"create function trap.{function} returns text language plpgsql as"

@@ -7,14 +7,42 @@ from pathlib import Path
 
 import pytest
 
+from bridge.local.demo.controller import PLAN
 from bridge.local.demo.places import Place, load_places
 from bridge.local.demo.run import run_demo
 from bridge.local.demo.work import direct_totals
+from tests.client import Client
+from tests.conftest import CALLER
 
 
 @pytest.fixture(scope="module")
 def places() -> list[Place]:
     return load_places(15000)
+
+
+def test_two_statements_of_a_producer_define_the_demo_s_plan(
+    client: Client, caller: Client
+) -> None:
+    client.execute(f"create schema demo authorization {CALLER}")
+    client.set_task_type("hexagon_total")
+    caller.execute(
+        "create table demo.place as select 7 as geoname_id, 1.5 as latitude, 2.5 as longitude,"
+        " 9 as population from generate_series(1, 3)"
+    )
+    answers = caller.connection.execute(PLAN.read_bytes())
+    assert [answers.statusmessage, answers.nextset(), answers.statusmessage] == [
+        "DO",
+        True,
+        "SELECT 1",
+    ]
+    assert answers.nextset() is None
+    job_id = caller.submit_job("demo")
+    assert caller.advance_job(job_id).note == "hexagons: 3 tasks"
+    client.end_stage_of(job_id, 1, failing=1)
+    assert caller.advance_job(job_id).job_status == "running"
+    client.order("retry_tasks", job_id, 1)
+    client.work_orders()
+    assert client.stage(job_id).status == "open"
 
 
 def test_the_demo_loses_nothing_and_does_nothing_twice(places: list[Place], tmp_path: Path) -> None:

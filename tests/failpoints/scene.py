@@ -23,9 +23,11 @@ from tests.client import Client
 CALLS = (
     "claim_batches", "extend_lease", "send", "record_send", "finish_batch", "fail_batch",
     "fail_unsendable_task", "release_batch", "maintain", "work_order", "fail_order_step",
+    "advance_job",
 )  # fmt: skip
-#: Those of house-keeping, which have an earlier task to see to; and of an order about that task.
-MAINTENANCE = ("maintain", "work_order", "fail_order_step")
+#: Those of house-keeping, which have an earlier task or job to see to; and of an order about that
+#: task.
+MAINTENANCE = ("maintain", "work_order", "fail_order_step", "advance_job")
 ORDERS = ("work_order", "fail_order_step")
 SIDES = ("before", "after")
 
@@ -90,6 +92,8 @@ LEFT = {
     "work_order.after": Outcome(),
     "fail_order_step.before": Outcome(),
     "fail_order_step.after": Outcome(),
+    "advance_job.before": Outcome(),
+    "advance_job.after": Outcome(),
 }
 
 
@@ -117,8 +121,11 @@ class Scene:
         self._failures = failures
         self._order: Any = None
         self._retried: UUID | None = None
+        self._planned: UUID | None = None
         client.set_destination("tasks", max_send_messages=SENT_AT_ONCE)
-        if self.call in MAINTENANCE:
+        if self.call == "advance_job":
+            self._planned = self._planned_job()
+        elif self.call in MAINTENANCE:
             self._retried = self._failed_task()
         if self.call == "fail_order_step":
             self._stumble(steps=2)
@@ -156,6 +163,8 @@ class Scene:
         """All that there was to do has been done, the retry and the order included."""
         if self._retried is not None and len(self.client.batches(self._retried)) < 2:
             return False
+        if self._planned is not None and not self.client.batches(self._planned):
+            return False
         if self._order is not None:
             (order,) = self.client.rows("select status, last_error from stagebus.orders")
             if order.status != "done":
@@ -175,6 +184,8 @@ class Scene:
         if self._retried is not None:
             wanted |= expected_ids(client, self._retried)
             assert client.count("waiting_retries") == 0
+        if self._planned is not None:
+            wanted |= expected_ids(client, self._planned)
         if self.call == "fail_unsendable_task":
             wanted = {each for each in wanted if f"-s1-{TOO_BIG}.1." not in each}
             assert client.task_states(self.job_id) == {"queued": TASKS - 1, "failed": 1}
@@ -210,6 +221,12 @@ class Scene:
         )
         stumbling = f"perform 1 / (nextval('public.steps') > {steps})::integer;"
         self.client.execute(step.replace("\nbegin\n", f"\nbegin\n    {stumbling}\n", 1))
+
+    def _planned_job(self) -> UUID:
+        """A job whose one stage is due to be made."""
+        self.client.set_task_type("planned")
+        self.client.define_job_type([{"name": "a", "task_type": "planned", "count": 3}])
+        return self.client.submit_job()
 
     def _failed_task(self) -> UUID:
         """A job whose one task failed; its next attempt is due, or wants an order."""

@@ -39,7 +39,7 @@ def test_a_file_of_ours_breaks_no_rule() -> None:
         ("    where ", "    and others when others then ", "functions_are_whole"),
         ("    p_batch_id uuid", "    batch_id uuid", "functions_are_whole"),
         ("begin\n", "begin\n    execute 'select 1';\n", "functions_are_whole"),
-        ("    v_now timestamptz", "    now timestamptz", "functions_are_whole"),
+        ("    v_now   timestamptz", "    now   timestamptz", "functions_are_whole"),
         ("security definer\n", "security definer\nstable\n", "attributes_are_in_order"),
         ("uuid,\n    p_batch_id", "uuid, p_batch_id", "parameters_have_a_line_each"),
         ("stagebus.clock()", "clock_timestamp()", "time_has_one_source"),

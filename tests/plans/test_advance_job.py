@@ -43,6 +43,15 @@ def test_a_submitted_job_is_made_by_the_first_advance_and_ends_with_its_last_sta
     assert client.job(job_id).status == "completed"
 
 
+def test_progress_has_the_order_of_the_plan_before_anything_has_begun(client: Client) -> None:
+    names = ["z", "a", "m", "b", "y"]
+    client.define_job_type([stage(name) for name in names])
+    job_id = client.submit_job()
+    assert list(client.plan_progress(job_id)) == names
+    client.advance_job(job_id)
+    assert list(client.plan_progress(job_id)) == names
+
+
 def test_a_job_keeps_the_version_that_it_began_with(client: Client) -> None:
     client.define_job_type([stage("a"), stage("b")])
     job_id = client.submit_job()

@@ -8,6 +8,7 @@ import pytest
 from psycopg.types.json import Jsonb
 
 from tests.client import Client
+from tests.conftest import CALLER
 
 Plan = dict[str, Any]
 
@@ -32,7 +33,7 @@ def test_a_definition_is_the_first_version_and_the_same_again_makes_no_other(
         "select job_type, version, latest, owner, defined_by from stagebus.plans"
         " order by job_type, version"
     )
-    me = "stagebus_test_caller"
+    me = CALLER
     assert [tuple(row) for row in rows] == [
         ("another", 1, True, me, me),
         ("pipeline", 1, False, me, me),

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import pytest
-from psycopg import sql
 
 from tests.client import Client
+from tests.conftest import CALLER
 from tests.plans.functions import create_function, returning
 
-ME = "stagebus_test_caller"
+ME = CALLER
+GROUP = f"{CALLER}_group"
 PLAN = [{"name": "t", "task_type": "tile", "tasks": "gis.tiles"}]
 ONE = "return query select jsonb_build_object('n', 1);"
 
@@ -353,20 +354,19 @@ def test_the_name_of_a_function_is_never_run_as_sql(client: Client, team: Client
 
 
 def test_a_group_of_roles_may_own_a_plan_s_functions(client: Client, team: Client) -> None:
-    client.execute("drop role if exists stagebus_test_group")
-    client.execute("create role stagebus_test_group")
+    client.execute(f"drop role if exists {GROUP}")
+    client.execute(f"create role {GROUP}")
     try:
-        client.execute(sql.SQL("grant stagebus_test_group to {}").format(
-            sql.Identifier(ME)).as_string())  # fmt: skip
-        client.execute("grant all on schema gis to stagebus_test_group")
+        client.execute(f"grant {GROUP} to {ME}")
+        client.execute(f"grant all on schema gis to {GROUP}")
         create_function(team, "gis.tiles", ONE)
-        team.execute("alter function gis.tiles owner to stagebus_test_group")
+        team.execute(f"alter function gis.tiles owner to {GROUP}")
         team.define_job_type(PLAN)
-        assert client.value("select owner from stagebus.plans") == "stagebus_test_group"
+        assert client.value("select owner from stagebus.plans") == GROUP
         assert team.advance_job(team.submit_job()).tasks == 1
     finally:
-        client.execute("drop owned by stagebus_test_group")
-        client.execute("drop role stagebus_test_group")
+        client.execute(f"drop owned by {GROUP}")
+        client.execute(f"drop role {GROUP}")
 
 
 def test_one_that_sets_the_path_of_the_functions_around_it_is_refused_before_it_matters(

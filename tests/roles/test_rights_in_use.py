@@ -6,6 +6,7 @@ import psycopg
 import pytest
 
 from tests.client import Client
+from tests.conftest import CALLER
 from tests.roles.test_matrix import MAY_EXECUTE, ROLES
 
 #: For the owner alone: the parts that the other functions are made of.
@@ -144,7 +145,7 @@ def test_a_granted_function_works_and_others_are_refused(client: Client) -> None
 
 
 def test_a_role_without_a_grant_can_do_nothing(client: Client, caller: Client) -> None:
-    client.execute("revoke stagebus_producer from stagebus_test_caller")
+    client.execute(f"revoke stagebus_producer from {CALLER}")
     for query in (
         "select stagebus.api_version()",
         "select stagebus.create_job('tiles')",

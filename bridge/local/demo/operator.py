@@ -1,4 +1,4 @@
-"""The demo's operator: tolerates failures, and has what failed tried again, by orders."""
+"""The demo's operator: has what failed tried again, by orders, for the job waits for it."""
 
 from __future__ import annotations
 
@@ -29,10 +29,10 @@ class Operator:
         self._connection = connection
 
     def expect_failures(self) -> None:
-        """Two attempts at each place, a second apart; one place in ten may fail nevertheless."""
+        """Two attempts at each place, a second apart; what fails twice waits for the operator."""
         self._connection.execute(
             "select stagebus.set_task_type('h3_hexagon', max_attempts => 2, timeout => '5 seconds',"
-            " retry_delay => '1 second', tolerated_failures => '10%')"
+            " retry_delay => '1 second')"
         )
 
     def in_hand(self, job_id: UUID, worker: str) -> list[str]:

@@ -13,7 +13,7 @@ from uuid import UUID
 
 import psycopg
 
-from bridge.local.demo.controller import STAGE_1, STAGE_2, Controller, Progress
+from bridge.local.demo.controller import Controller, Progress
 from bridge.local.demo.operator import Operator
 from bridge.local.demo.places import Place
 from bridge.local.demo.processes import Processes
@@ -119,10 +119,12 @@ def _run(
         with clock.phase("load"):
             controller.load(places)
 
-        look("stage 1: one task per place", None)
+        look("defining the plan, submitting a job", None)
+        with clock.phase("define_plan"):
+            controller.define_plan()
         with clock.phase("create_stage_1"):
-            job_id = controller.create_job()
-            controller.create_stage(job_id, 1, "h3_hexagon", STAGE_1)
+            job_id = controller.submit_job()
+            controller.wait_until_made(job_id, 1, STAGE_TIMEOUT)
 
         def watch_stage_1(progress: Progress) -> None:
             processes.check()
@@ -131,16 +133,16 @@ def _run(
                 trouble.look(job_id, progress)
 
         with clock.phase("stage_1"):
-            controller.wait_for_stage(job_id, 1, watch_stage_1, STAGE_TIMEOUT, with_errors=retries)
+            all_completed = controller.wait_for_stage(job_id, 1, watch_stage_1, STAGE_TIMEOUT)
         for trouble in troubles:
             trouble.check()
-        if retries:
+        if not all_completed:
             with clock.phase("retries"):
                 _retry_until_done(controller, operator, job_id, watch_stage_1, look)
 
-        look("stage 2: one task per coarse hexagon", None)
+        look("stage 2: made by the plan, one task per coarse hexagon", None)
         with clock.phase("create_stage_2"):
-            controller.create_stage(job_id, 2, "hexagon_total", STAGE_2.format(job_id=job_id))
+            controller.wait_until_made(job_id, 2, STAGE_TIMEOUT)
 
         def watch_stage_2(progress: Progress) -> None:
             processes.check()
@@ -148,10 +150,12 @@ def _run(
 
         with clock.phase("stage_2"):
             controller.wait_for_stage(job_id, 2, watch_stage_2, STAGE_TIMEOUT)
+            status = controller.wait_for_end(job_id, STAGE_TIMEOUT)
+        if status != "completed":
+            raise RuntimeError(f"the job ended as {status}")
 
         look("checking the result", None)
         with clock.phase("check"):
-            controller.finish(job_id)
             totals = controller.totals(job_id)
             matches = totals == direct_totals(places)
         processes.stop()
@@ -176,17 +180,16 @@ def _retry_until_done(
     watch: Callable[[Progress], None],
     look: Look,
 ) -> None:
-    """What an operator does who sees that stage 1 completed with errors."""
+    """What an operator does who sees that stage 1 failed and that its job waits for somebody."""
     for _ in range(MOST_ORDERS):
         foreseen = operator.look_at_failures(job_id, 1)
-        if not foreseen.tasks:
-            return
         look(f"operator: retry_tasks, dry run: {foreseen.tasks} tasks, {foreseen.note}", None)
         done = operator.retry_failures(job_id, 1)
         look(f"operator: retry_tasks: {done} tasks", None)
         if done != foreseen.tasks:
             raise RuntimeError(f"{foreseen.tasks} tasks were foreseen, {done} tried again")
-        controller.wait_for_stage(job_id, 1, watch, STAGE_TIMEOUT, with_errors=True)
+        if controller.wait_for_stage(job_id, 1, watch, STAGE_TIMEOUT):
+            return
     raise RuntimeError(f"tasks still fail after {MOST_ORDERS} orders")
 
 
@@ -194,6 +197,7 @@ def _make_roles(stack: LocalStack) -> None:
     """One login for each part, with the rights of its audience and no others."""
     with psycopg.connect(stack.database_url, autocommit=True) as connection:
         connection.execute("create role demo_producer login in role stagebus_producer")
+        connection.execute("create schema demo authorization demo_producer")
         connection.execute("create role demo_bridge login in role stagebus_bridge")
         connection.execute("create role demo_worker login in role stagebus_worker")
         connection.execute("create role demo_operator login in role stagebus_operator")

@@ -45,7 +45,7 @@ def test_a_storm_of_faults_leaves_the_endpoint_well(
 
     async def send() -> None:
         async with bench.client.get_queue_sender(name) as sender:
-            while True:
+            while not over.is_set():
                 ids = [f"m-{next(numbers)}" for _ in range(3)]
                 messages = [ServiceBusMessage(b"x", message_id=each) for each in ids]
                 async with asyncio.timeout(0.5):
@@ -54,14 +54,14 @@ def test_a_storm_of_faults_leaves_the_endpoint_well(
 
     async def receive() -> None:
         async with bench.client.get_queue_receiver(name) as receiver:
-            while True:
+            while not over.is_set():
                 for message in await receiver.receive_messages(5, max_wait_time=0.2):
                     async with asyncio.timeout(0.5):
                         await receiver.complete_message(message)
 
     async def again(use: Callable[[], Awaitable[None]]) -> None:
-        # Not `while True` until cancelled: wait_for of Python 3.11, in which the SDK waits, loses a
-        # cancelling that comes in the moment its own wait ends.
+        # Here and above not `while True` until cancelled: wait_for of Python 3.11, in which the SDK
+        # waits, loses a cancelling, and a timeout's, that comes in the moment its own wait ends.
         while not over.is_set():
             try:
                 async with asyncio.timeout(2):
