@@ -11,11 +11,11 @@ TAKING_BACK = "tests/plans/test_taking_back.py"
 
 MUTANTS = (
     Mutant(
-        "a-skipped-stage-is-enough-for-those-after-it",
+        "a-failed-stage-is-over-if-nobody-is-asked",
         "sql/15_plan/ready_stages.sql",
-        "                or stagebus.being_retried(p_job_id, s.stage))\n",
-        "                and not s.skipped)\n",
-        "a stage begins although one that it waits for has failed, or is to run again",
+        "s.state = 'failed'\n",
+        "s.state = 'failed' and s.on_failure = 'wait'\n",
+        "a stage begins although one that it waits for has failed",
         (BY_HAND, CROWD),
     ),
     Mutant(

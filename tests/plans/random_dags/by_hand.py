@@ -41,7 +41,7 @@ def run_jobs(client: Client, sessions: list[Client], dags: list[Dag], seed: str)
     rng = random.Random(seed)
     types = client.value("select count(distinct job_type) from stagebus_data.plans")
     works = [
-        Work(dag, submit(client, dag, f"dag_{types + number}", rng))
+        Work(dag, submit(client, dag, f"dag_{types + number}", rng), asked=number % 4 > 0)
         for number, dag in enumerate(dags)
     ]
     running = list(works)
@@ -53,7 +53,8 @@ def run_jobs(client: Client, sessions: list[Client], dags: list[Dag], seed: str)
         if what < 0.45:
             work.step(client, rng)
         elif what < 0.85:
-            advance(rng, sessions, work)
+            if work.is_to_be_advanced(client):
+                advance(rng, sessions, work)
         elif what < 0.95:
             work_some_orders(client, rng)
         elif client.maintain() is not None and work.over(client):

@@ -31,7 +31,8 @@ def run_crowd(client: Client, seed: int, rounds: int = 1) -> Counter[str]:
         works = []
         for job in range(JOBS):
             dag = random_dag(rng, MOST_TASKS)
-            works.append(Work(dag, submit(client, dag, f"crowd_{seed}_{number}_{job}", rng)))
+            job_id = submit(client, dag, f"crowd_{seed}_{number}_{job}", rng)
+            works.append(Work(dag, job_id, asked=job % 4 > 0))
         _run(client, works, f"{seed}.{number}")
         for work in works:
             try:
@@ -77,6 +78,8 @@ def _act(session: Client, work: Work, rng: random.Random) -> None:
     if what < 0.5:
         work.step(session, rng)
     elif what < 0.85:
+        if not work.is_to_be_advanced(session):
+            return
         with session.transaction(roll_back=rng.random() < 0.2):
             done = session.advance_job(work.job_id)
         assert done.status != "failed", session.job(work.job_id).error

@@ -79,7 +79,9 @@ def _planned(client: Client, stage: Stage, prefix: str, parameters: dict[str, An
 class Work:
     """What is still to befall one job. Several threads may share it."""
 
-    def __init__(self, dag: Dag, job_id: UUID, *, waiting: str = WAITING) -> None:
+    def __init__(
+        self, dag: Dag, job_id: UUID, *, waiting: str = WAITING, asked: bool = True
+    ) -> None:
         self.dag, self.job_id = dag, job_id
         self.mended: set[int] = set()
         self.cancelled_by: int | None = None
@@ -89,9 +91,14 @@ class Work:
         """What was done last."""
         self.done: Counter[str] = Counter()
         self._waiting = waiting
+        self._asked = asked
         self._operating = Lock()
         self._stages = {stage.name: stage for stage in dag.stages}
         self._cancelled_stages: set[int] = set()
+
+    def is_to_be_advanced(self, client: Client) -> bool:
+        """It is due, as a bridge asks it; or nobody asks."""
+        return not self._asked or self.job_id in client.due_jobs()
 
     @property
     def cancelled(self) -> bool:
