@@ -41,7 +41,7 @@ def run_jobs(client: Client, sessions: list[Client], dags: list[Dag], seed: str)
     rng = random.Random(seed)
     types = client.value("select count(distinct job_type) from stagebus_data.plans")
     works = [
-        Work(dag, submit(client, dag, f"dag_{types + number}", rng), asked=number % 4 > 0)
+        Work(dag, submit(client, dag, f"dag_{types + number}", rng), asked=number % 4 < 3)
         for number, dag in enumerate(dags)
     ]
     running = list(works)

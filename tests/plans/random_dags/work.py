@@ -146,10 +146,8 @@ class Work:
         rows = self.rows(client)
         job = client.job(self.job_id)
         over = sum(row.ended_at is not None for row in rows)
-        if self.cancelled:
-            if self.dag.taken_back and rng.random() < 0.2:
-                return self._take_back(client)
-            return False
+        if self.cancelled and self.dag.taken_back and rng.random() < 0.2:
+            return self._take_back(client)
         if (
             self.dag.cancelled_after is not None
             and self.cancelled_by is None
@@ -165,7 +163,7 @@ class Work:
                     self._cancelled_stages.add(row.stage)
                     client.order("cancel_stage", self.job_id, row.stage)
                     return True
-            if self._to_mend(row, ended=job.ended_at is not None):
+            if not self.cancelled and self._to_mend(row, ended=job.ended_at is not None):
                 self._mend(client, row, stage.mended)
                 return True
         return False
