@@ -1,4 +1,4 @@
-"""Defects of plans that jobs of random plans come upon: no test was written for the one case."""
+"""Defects of plans that jobs of random plans come upon, or a cancelling that is taken back."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ MUTANTS = (
         "    elsif v_job.planned and v_job.ended_at is null then\n",
         "    elsif v_job.planned and v_job.ended_at is null and not v_stage.repair then\n",
         "a job that waited for a repair never ends",
-        (BY_HAND,),
+        (TAKING_BACK,),
     ),
     Mutant(
         "a-job-that-runs-again-is-not-due",
@@ -72,7 +72,7 @@ MUTANTS = (
         "    if found and v_planned then\n",
         "    if found and v_planned and v_last.stage is null then\n",
         "a job whose cancelling is taken back stays where it is",
-        (BY_HAND,),
+        (TAKING_BACK,),
     ),
     Mutant(
         "a-group-is-made-without-the-tolerance-of-its-stage",

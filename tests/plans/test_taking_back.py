@@ -78,12 +78,27 @@ def test_a_cancelling_is_taken_back_while_the_final_stage_runs(client: Client) -
     client.work_orders()
     client.maintain()
     assert [client.stage(job_id, number).status for number in (1, 2)] == ["open", "open"]
-    for number in (1, 2, 4):
-        for index in range(1, 4 if number == 2 else 2):
-            end_task(client, f"{job_id}-s{number}-{index}")
+    assert client.advance_job(job_id).status == "nothing to make"
+    end_task(client, f"{job_id}-s1-1")
+    assert client.stage(job_id, 1).repair, "the final stage has begun"
+    assert client.due_jobs() == [job_id], "after a repair, too"
     assert client.advance_job(job_id).note == "c: 1 tasks"
     client.end_stage_of(job_id, 3)
+    for task in ("s2-1", "s2-2", "s2-3", "s4-1"):
+        end_task(client, f"{job_id}-{task}")
     assert client.advance_job(job_id).job_status == "completed"
+
+
+def test_a_cancelling_that_met_nothing_is_taken_back_and_the_job_goes_on(client: Client) -> None:
+    job_id = branches(client)
+    client.end_stage_of(job_id, 1)
+    client.end_stage_of(job_id, 2)
+    order = client.order("cancel_job", job_id)
+    assert client.job(job_id).status == "cancelled"
+    client.orders("undo_order", order.order_id)
+    client.work_orders()
+    assert client.due_jobs() == [job_id]
+    assert client.advance_job(job_id).note == "c: 1 tasks"
 
 
 def test_taking_back_and_setting_a_stage_do_not_deadlock(client: Client) -> None:
