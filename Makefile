@@ -17,7 +17,7 @@ STOPS ?= 200
 PLPGSQL_CHECK := /usr/share/postgresql/15/extension/plpgsql_check.control
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo demo-retries test lint model mutants audit chaos soak format bench bench-held lock clean
+.PHONY: help setup demo demo-retries test lint model mutants audit chaos soak dags format bench bench-held lock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
