@@ -17,7 +17,7 @@ STOPS ?= 200
 PLPGSQL_CHECK := /usr/share/postgresql/15/extension/plpgsql_check.control
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo demo-retries test lint model mutants audit chaos soak format bench bench-held lock clean
+.PHONY: help setup demo demo-retries test lint model mutants audit chaos soak dags format bench bench-held lock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -72,6 +72,9 @@ chaos: $(READY) ## ten minutes of faults of every kind, every task counted: MINU
 soak: $(READY) ## any order, throttling, 200 stops: ARGS="--seconds 600 --seed 2" STOPS=50
 	@$(BIN)/python -m tests.life $(ARGS)
 	@$(BIN)/python -m tests.soak --stops $(STOPS)
+
+dags: $(READY) ## jobs of random plans, advanced by hand, by a crowd, by killed bridges: ARGS="--seconds 600 --seed 2"
+	@$(BIN)/python -m tests.plans.random_dags $(ARGS)
 
 format: $(READY) ## let ruff put the Python in order
 	@$(BIN)/ruff check --fix .

@@ -226,21 +226,21 @@ class Database(Session):
     @failpoint
     async def advance_job(self, due: DueJob) -> Advance:
         """Makes the job's next stages, in a transaction of its own."""
+        patience = due.timeout.total_seconds()
         if due.calls_functions:
-            return await self._advance_with_functions(due)
+            return await self._advance_with_functions(due, patience)
         _, (advance,) = await self._rows(
-            Advance, ADVANCE, "stagebus.advance_job(%s)", (due.job_id,)
+            Advance, ADVANCE, "stagebus.advance_job(%s)", (due.job_id,), within=patience
         )
         return advance
 
-    async def _advance_with_functions(self, due: DueJob) -> Advance:
+    async def _advance_with_functions(self, due: DueJob, patience: float) -> Advance:
         """The same, in no more time than the plan allows.
 
         The plan's functions are the code of others: what they may have left in the session (a
         setting, a temporary table, a cursor, an advisory lock) goes before the commit, since behind
         a pooler of transactions the session is somebody else's after it.
         """
-        patience = due.timeout.total_seconds()
         async with (
             self._connected(within=patience + CALL_DEADLINE) as connection,
             connection.pipeline(),
@@ -281,10 +281,15 @@ class Database(Session):
         return bool(answer)
 
     async def _rows(
-        self, kind: type[T], columns: str, call: str, arguments: Sequence[object]
+        self,
+        kind: type[T],
+        columns: str,
+        call: str,
+        arguments: Sequence[object],
+        within: float | None = None,
     ) -> tuple[datetime, list[T]]:
         """What a call answers, and which server."""
-        async with self._connected() as connection:
+        async with self._connected(within=within) as connection:
             server = self._witness.server
             assert server is not None
             cursor = connection.cursor(row_factory=class_row(kind))

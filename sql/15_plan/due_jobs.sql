@@ -9,7 +9,7 @@ stable
 security definer
 set search_path = stagebus_data, stagebus, pg_temp
 as $$
-    select distinct due.job_id, due.job_type, p.timeout,
+    select due.job_id, due.job_type, p.timeout,
         exists (
             select
             from plan_stages as ps
@@ -22,6 +22,12 @@ as $$
         join jobs as j on j.job_id = d.job_id
         where d.planned and a.next_try_at <= stagebus.clock()
             and j.job_type <> all (coalesce(except_types, '{}'))
+            -- Each job once: one of which many stages have ended hides no other.
+            and not exists (
+                select
+                from due_advances as o
+                where o.job_id = d.job_id and o.planned
+                    and (o.due_since, o.stage) < (d.due_since, d.stage))
         order by d.due_since
         limit least(greatest(coalesce(p_limit, 100), 1), 10000)
     ) as due

@@ -5,7 +5,10 @@ stable
 set search_path = stagebus_data, stagebus, pg_temp
 as $$
     select not exists (
-        select from stages as s where s.job_id = p_job_id and s.ended_at is null)
+        select
+        from stages as s
+        where s.job_id = p_job_id
+            and (s.ended_at is null or stagebus.being_retried(p_job_id, s.stage)))
     and (
         (select j.cancelling from jobs as j where j.job_id = p_job_id)
         or not exists (select from stagebus.ready_stages(p_job_id))

@@ -16,7 +16,8 @@ as $$
             select
             from unnest(ps.waits_for) as w (name)
             left join stages as s on s.job_id = p_job_id and s.name = w.name
-            where s.ended_at is null or s.state = 'failed')
+            where s.ended_at is null or s.state = 'failed'
+                or stagebus.being_retried(p_job_id, s.stage))
     order by ps.stage;
 $$;
 comment on function stagebus.ready_stages(uuid) is

@@ -39,6 +39,10 @@ begin
     update jobs as j set state = 'running', cancelling = false, ended_at = null
     where j.job_id = p_job_id and j.state in ('running', 'failed', 'cancelled');
     delete from due_advances as d where d.job_id = p_job_id and d.stage = p_stage;
+    if v_job.state = 'cancelled' and v_job.plan_version is not null then
+        -- What had not begun when it was cancelled need not wait for this stage.
+        perform stagebus.make_due(p_job_id, 0);
+    end if;
 end;
 $$;
 comment on function stagebus.reopen_stage(uuid, integer) is

@@ -61,21 +61,19 @@ begin
                     v_batch.job_id, v_batch.batch_id, format('order %s was stopped', p_order_id));
             end if;
         end loop;
+        -- Those that have ended, too: undo_order goes on to them, when it has the job's lock.
+        perform
+        from stages as s
+        where s.job_id = v_order.job_id and s.stage = coalesce(v_order.stage, s.stage)
+        order by s.stage
+        for no key update;
         update stages as s set
             ending = null,
             deadline = case when s.deadline > v_now then s.deadline end
-        from (
-            select l.stage
-            from stages as l
-            where l.job_id = v_order.job_id and l.stage = coalesce(v_order.stage, l.stage)
-                and l.ending in ('cancel', 'deadline') and l.ended_at is null
-            order by l.stage
-            for no key update
-        ) as ending
-        where s.job_id = v_order.job_id and s.stage = ending.stage;
+        where s.job_id = v_order.job_id and s.stage = coalesce(v_order.stage, s.stage)
+            and s.ending in ('cancel', 'deadline') and s.ended_at is null;
         if v_order.action = 'cancel_job' then
-            update jobs as j set cancelling = false
-            where j.job_id = v_order.job_id and j.ended_at is null;
+            perform stagebus.go_on_with_job(v_order.job_id);
         end if;
     end if;
     update orders as o set
@@ -84,6 +82,9 @@ begin
         ended_at = v_now,
         reason = concat_ws(' – stopped: ', o.reason, left(stop_order.reason, 8192))
     where o.order_id = p_order_id and o.state = 'working';
+    if v_order.action = 'retry_tasks' then
+        perform stagebus.advance_after_retry(v_order.job_id);
+    end if;
     return stagebus.report_order(p_order_id);
 end;
 $$;

@@ -53,6 +53,16 @@ begin
     end if;
     if v_order.state = 'working' then
         perform stagebus.stop_order(p_order_id, v_reason);
+    elsif v_order.action = 'cancel_job' then
+        -- It may be done, and its job not: the final stage of a plan runs.
+        perform
+        from stages as s
+        where s.job_id = v_order.job_id
+        order by s.stage
+        for no key update;
+        perform stagebus.go_on_with_job(v_order.job_id)
+        from jobs as j
+        where j.job_id = v_order.job_id and j.plan_version is not null;
     end if;
     for v_stage in
         select s.stage

@@ -298,6 +298,20 @@ def handles(process: subprocess.Popen[bytes], number: signal.Signals) -> bool:
     return bool(int(caught.split()[1], 16) >> (number - 1) & 1)
 
 
+def bridge_process(log: Path, environment: Mapping[str, str], *arguments: str) -> BridgeProcess:
+    """Starts `stagebus bridge` as a process that writes this log."""
+    with log.open("wb") as stderr:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "bridge", "bridge", *arguments],
+            cwd=_PROJECT,
+            env=dict(environment),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=stderr,
+        )
+    return BridgeProcess(process, log)
+
+
 @pytest.fixture
 def start_bridge(tmp_path: Path, settings: Callable[..., Settings]) -> Iterator[Any]:
     """Starts `stagebus bridge` as a process, with settings by the environment; kills it at last."""
@@ -305,25 +319,15 @@ def start_bridge(tmp_path: Path, settings: Callable[..., Settings]) -> Iterator[
 
     def start(*arguments: str, **environment: str) -> BridgeProcess:
         given = settings()
+        environment = {
+            **os.environ,
+            "STAGEBUS_DATABASE_URL": given.database_url,
+            "STAGEBUS_SERVICEBUS_CONNECTION_STRING": str(given.servicebus_connection_string),
+            "STAGEBUS_ALLOW_FSYNC_OFF": "1",
+            **environment,
+        }
         log = tmp_path / f"bridge-{len(started) + 1}.log"
-        with log.open("wb") as stderr:
-            process = subprocess.Popen(
-                [sys.executable, "-m", "bridge", "bridge", *arguments],
-                cwd=_PROJECT,
-                env={
-                    **os.environ,
-                    "STAGEBUS_DATABASE_URL": given.database_url,
-                    "STAGEBUS_SERVICEBUS_CONNECTION_STRING": str(
-                        given.servicebus_connection_string
-                    ),
-                    "STAGEBUS_ALLOW_FSYNC_OFF": "1",
-                    **environment,
-                },
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL,
-                stderr=stderr,
-            )
-        started.append(BridgeProcess(process, log))
+        started.append(bridge_process(log, environment, *arguments))
         return started[-1]
 
     yield start

@@ -201,3 +201,31 @@ def test_jobs_are_divided_among_bridges_and_each_stage_is_made_once(
     asyncio.run(scenario())
     assert client.value("select count(*) from stagebus.stages where tasks = 2") == len(jobs)
     assert client.value("select count(*) from stagebus.jobs where failed_advances > 0") == 0
+
+
+def test_a_plan_without_functions_has_its_own_time_too(
+    client: Client, bridge_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client.set_task_type("tiles")
+    client.define_job_type([stage("a", 5)])
+    job_id = client.submit_job()
+    holder = client.session()
+
+    async def scenario() -> None:
+        witness = Witness(client.bridge_id)
+        database = Database(bridge_url, "advancing", witness, allow_fsync_off=True)
+        try:
+            (due,) = await database.due_jobs(10, [])
+            monkeypatch.setattr("bridge.connection.CALL_DEADLINE", 0.2)
+            with holder.transaction():
+                holder.rows("select from stagebus_data.jobs for no key update")
+                advancing = asyncio.create_task(database.advance_job(due))
+                # As long as a stage of ten million tasks takes.
+                done, _ = await asyncio.wait([advancing], timeout=1)
+                assert not done, advancing
+            assert (await advancing).status == "advanced"
+        finally:
+            await database.close()
+
+    asyncio.run(scenario())
+    assert made(client, job_id, 1)

@@ -9,6 +9,7 @@ from tests.mutants import (
     operate,
     plans,
     publications,
+    random_dags,
     rights,
     settle,
     workers,
@@ -24,5 +25,6 @@ MUTANTS: tuple[Mutant, ...] = (
     *counters.MUTANTS,
     *operate.MUTANTS,
     *plans.MUTANTS,
+    *random_dags.MUTANTS,
     *rights.MUTANTS,
 )

@@ -12,8 +12,8 @@ MUTANTS = (
     Mutant(
         "a-failed-stage-is-over",
         "sql/15_plan/ready_stages.sql",
-        "where s.ended_at is null or s.state = 'failed')",
-        "where s.ended_at is null)",
+        "where s.ended_at is null or s.state = 'failed'\n",
+        "where s.ended_at is null\n",
         "what waits for a stage begins after it has failed",
         (
             f"{ADVANCING}::test_what_waits_for_a_failed_stage_never_begins_and_the_rest_runs_to_its_end",

@@ -134,8 +134,8 @@ MUTANTS = (
     Mutant(
         "a-stopped-cancelling-brings-a-withdrawn-stage-back",
         "sql/50_operate/stop_order.sql",
-        "                and l.ending in ('cancel', 'deadline') and l.ended_at is null\n",
-        "                and l.ending is not null and l.ended_at is null\n",
+        "            and s.ending in ('cancel', 'deadline') and s.ended_at is null;\n",
+        "            and s.ending is not null and s.ended_at is null;\n",
         "a stage whose caller was told no is provisional again",
         (f"{OPERATORS}::test_stopping_the_cancelling_of_the_job_stops_no_withdrawal",),
     ),
