@@ -16,9 +16,12 @@ as $$
         why = case
             when p_at.name is null then 'the job cannot advance'
             else format('stage %s cannot be made from %s', p_at.name, coalesce(
-                p_at.task_function, 'its count ' || p_at.task_count)) end,
+                p_at.task_function, 'its count ' || p_at.task_count))
+                || case when j.cancelling then '; cancel_job once more gives it up' else '' end
+            end,
         error = left(p_error, 8192)
-    where a.job_id = p_advance.job_id;
+    from jobs as j
+    where a.job_id = p_advance.job_id and j.job_id = a.job_id;
 $$;
 comment on function stagebus.fail_advance(
     stagebus_data.job_advances, stagebus_data.plan_stages, text) is

@@ -1,5 +1,4 @@
--- A stage of a plan with its tasks, or, where its tasks are grouped, one stage for each group. The
--- first has the number of the plan, further ones come after all numbers that are taken.
+-- A stage of a plan with its tasks, or, where its tasks are grouped, one stage for each group.
 create or replace function stagebus.make_planned_stage(
     p_job_id uuid,
     p_planned stagebus_data.plan_stages,
@@ -10,71 +9,39 @@ set search_path = stagebus_data, stagebus, pg_temp
 as $$
 declare
     v_context    jsonb := stagebus.plan_context(p_job_id);
-    v_parameters jsonb := (v_context -> 'parameters') || p_planned.parameters;
-    v_stages     integer[] := array[p_planned.stage];
-    v_groups     text[] := array[null::text];
-    v_count      integer;
-    v_chunk      jsonb[];
-    v_group      record;
-    v_at         integer;
+    v_parameters jsonb := v_context -> 'parameters';
+    v_count      bigint;
+    v_stage      stagebus_data.stages;
 begin
     if stagebus.planned_skip(p_planned, v_context) then
         perform stagebus.skip_stage(p_job_id, p_planned);
-        return v_stages;
+        return array[p_planned.stage];
     end if;
     perform stagebus.add_stage(
-        p_job_id, p_planned.stage, p_planned.task_type, v_parameters, p_planned.name, null,
-        p_planned.tolerated_failures, p_planned.on_failure);
+        p_job_id, p_planned.stage, p_planned.task_type, v_parameters || p_planned.parameters,
+        p_planned.name, null, p_planned.tolerated_failures, p_planned.on_failure);
     if p_planned.task_count is not null then
         v_count := stagebus.planned_count(p_planned, v_context);
         if v_count > 0 then
             perform stagebus.append_numbered_tasks(p_job_id, p_planned.stage, v_count);
         end if;
-        perform stagebus.seal_stage(p_job_id, p_planned.stage);
-        return v_stages;
-    end if;
-
-    perform stagebus.check_plan_function(p_planned.task_function, p_owner);
-    for v_chunk in
-        select array_agg(f.task order by f.number)
-        from stagebus.call_plan_function(
-            p_planned.task_function, p_job_id, v_context -> 'parameters')
-            with ordinality as f (task, number)
-        group by (f.number - 1) / 10000
-        order by (f.number - 1) / 10000
-    loop
-        if p_planned.group_by is null then
-            perform stagebus.append_tasks(p_job_id, p_planned.stage, v_chunk);
-            continue;
+    else
+        perform stagebus.check_plan_function(p_planned.task_function, p_owner);
+        if p_planned.group_by is not null then
+            return stagebus.make_grouped_stages(p_job_id, p_planned, v_parameters);
         end if;
-        for v_group in
-            select stagebus.group_value_of(p_planned, c.task) as value,
-                array_agg(c.task order by c.number) as tasks, min(c.number) as first
-            from unnest(v_chunk) with ordinality as c (task, number)
-            group by 1
-            order by first
-        loop
-            v_at := array_position(v_groups, v_group.value);
-            if v_at is null and v_groups[1] is null then
-                v_at := 1;
-                v_groups[1] := v_group.value;
-                update stages as s set group_value = v_group.value
-                where s.job_id = p_job_id and s.stage = p_planned.stage;
-            elsif v_at is null then
-                v_at := cardinality(v_groups) + 1;
-                v_groups := v_groups || v_group.value;
-                v_stages := v_stages || stagebus.next_stage_number(p_job_id);
-                perform stagebus.add_stage(
-                    p_job_id, v_stages[v_at], p_planned.task_type, v_parameters, p_planned.name,
-                    v_group.value, p_planned.tolerated_failures, p_planned.on_failure);
-            end if;
-            perform stagebus.append_tasks(p_job_id, v_stages[v_at], v_group.tasks);
-        end loop;
-    end loop;
-    foreach v_at in array v_stages loop
-        perform stagebus.seal_stage(p_job_id, v_at);
-    end loop;
-    return v_stages;
+        v_stage := stagebus.lock_filling_stage(p_job_id, p_planned.stage);
+        insert into tasks (job_id, stage, task_index, parameters)
+        select p_job_id, p_planned.stage, f.number, f.task
+        from stagebus.call_plan_function(p_planned.task_function, p_job_id, v_parameters)
+            with ordinality as f (task, number);
+        get diagnostics v_count = row_count;
+        if v_count > 0 then
+            perform stagebus.account_for_tasks(v_stage, v_count);
+        end if;
+    end if;
+    perform stagebus.seal_stage(p_job_id, p_planned.stage);
+    return array[p_planned.stage];
 end;
 $$;
 comment on function stagebus.make_planned_stage(uuid, stagebus_data.plan_stages, text) is

@@ -1,4 +1,5 @@
--- Cancels a job: it takes no further stage, and what has not ended of its stages is cancelled.
+-- Cancels a job: it takes no further stage, and what has not ended of its stages is cancelled. The
+-- final stage of its plan still runs; where that cannot be made, a second call ends the job.
 create or replace function stagebus.cancel_job(
     p_job_id uuid,
     reason text default null,
@@ -11,6 +12,7 @@ as $$
 declare
     v_job      stagebus_data.jobs;
     v_stages   integer[];
+    v_gives_up boolean;
     v_tasks    integer;
     v_order_id bigint;
 begin
@@ -42,7 +44,8 @@ begin
             'SB101', format('job %s does not exist', coalesce(p_job_id::text, 'null')),
             'Its creation may have been rolled back.', 'Look it up in the view jobs.');
     end if;
-    if v_job.ended_at is not null or v_job.cancelling then
+    v_gives_up := v_job.cancelling and stagebus.final_stage_fails(p_job_id);
+    if v_job.ended_at is not null or v_job.cancelling and not v_gives_up then
         perform stagebus.raise_error(
             'SB120', format('job %s cannot be cancelled', p_job_id),
             case when v_job.ended_at is not null then format('It has ended: %s.', v_job.state)
@@ -56,7 +59,8 @@ begin
     if dry_run then
         return row(
             null, 'cancel_job', 'dry run', p_job_id, null, null, v_tasks, 0,
-            format('tasks that have not ended, in %s stages', cardinality(v_stages))
+            case when v_gives_up then 'the job ends without its final stage, which cannot be made'
+                else format('tasks that have not ended, in %s stages', cardinality(v_stages)) end
         )::stagebus.order_report;
     end if;
     v_order_id := stagebus.begin_order('cancel_job', p_job_id, null, null, '{}', reason, v_tasks);
@@ -69,7 +73,11 @@ begin
     from unnest(v_stages) as l (stage);
     perform stagebus.begin_cancelling(p_job_id, l.stage, 'cancel')
     from unnest(v_stages) as l (stage);
-    perform stagebus.end_cancelled_job(p_job_id);
+    if v_gives_up then
+        perform stagebus.end_job(p_job_id, 'cancelled');
+    else
+        perform stagebus.end_cancelled_job(p_job_id);
+    end if;
     if v_tasks = 0 then
         perform stagebus.end_order(v_order_id);
     end if;
@@ -78,5 +86,6 @@ end;
 $$;
 comment on function stagebus.cancel_job(uuid, text, boolean) is
     'Orders the cancelling of a job and of all its stages that have not ended; a provisional one '
-    'is withdrawn. Locks the stages, then the job. undo_order takes it back. '
+    'is withdrawn. Of a job that is being cancelled and whose final stage cannot be made: its end '
+    'without that. Locks the stages, then the job. undo_order takes it back. '
     'Raises SB101, SB115, SB120 (SB123 is caught inside).';

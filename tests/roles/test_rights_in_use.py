@@ -11,6 +11,7 @@ from tests.roles.test_matrix import MAY_EXECUTE, ROLES
 
 #: For the owner alone: the parts that the other functions are made of.
 INTERNAL = {
+    "account_for_tasks",
     "add_job",
     "add_stage",
     "advance_after_retry",
@@ -43,6 +44,7 @@ INTERNAL = {
     "ensure_partition",
     "fail_advance",
     "final_stage",
+    "final_stage_fails",
     "first_job_id_at",
     "gather_retries",
     "go_on_with_job",
@@ -61,6 +63,7 @@ INTERNAL = {
     "lock_stage",
     "lock_tasks",
     "make_due",
+    "make_grouped_stages",
     "make_planned_stage",
     "message_bytes",
     "message_frame",
