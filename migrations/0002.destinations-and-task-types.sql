@@ -2,6 +2,24 @@
 -- depends: 0001.roles
 set local role stagebus_owner;
 
+-- What is said of a single column is said by its type: a session parses that once, and a check
+-- constraint of a table for every statement that writes to it.
+do $$
+begin
+    create domain stagebus_data.counter as integer
+        constraint counter_is_not_negative check (value >= 0);
+    create domain stagebus_data.parameters as jsonb
+        constraint parameters_are_an_object check (jsonb_typeof(value) = 'object');
+    create domain stagebus_data.tolerated_failures as text
+        constraint tolerated_failures_is_a_number_or_a_percentage check (
+            value ~ '^([0-9]{1,9}|(100|[0-9]{1,2}(\.[0-9]{1,6})?)%)$');
+    create domain stagebus_data.on_failure as text
+        constraint on_failure_is_fail_job_or_wait check (value in ('fail_job', 'wait'));
+exception when duplicate_object then
+    raise notice 'the domains are there already';
+end;
+$$;
+
 -- duplicate_window: for how long the broker drops a message whose id it has seen. old_repeats: what
 -- becomes of a batch that may have been sent longer ago.
 -- A paused destination whose probe_at is set was paused by a bridge, since the broker refuses it;
@@ -46,9 +64,9 @@ create table if not exists stagebus_data.task_types (
     max_attempts        integer     not null default 3,
     retry_delay         interval    not null default interval '5 seconds',
     max_retry_delay     interval    not null default interval '10 minutes',
-    tolerated_failures  text        not null default '100%',
+    tolerated_failures  stagebus_data.tolerated_failures not null default '100%',
     stage_timeout       interval    not null default interval '0',
-    on_failure          text        not null default 'fail_job',
+    on_failure          stagebus_data.on_failure not null default 'fail_job',
     job_messages        boolean     not null default false,
     atomic              boolean     not null default false,
     created_at          timestamptz not null default clock_timestamp(),
@@ -63,11 +81,8 @@ create table if not exists stagebus_data.task_types (
     constraint retry_delay_is_0_to_max_retry_delay
         check (retry_delay between interval '0' and max_retry_delay),
     constraint max_retry_delay_is_at_most_7_days check (max_retry_delay <= interval '7 days'),
-    constraint tolerated_failures_is_a_number_or_a_percentage check (
-        tolerated_failures ~ '^([0-9]{1,9}|(100|[0-9]{1,2}(\.[0-9]{1,6})?)%)$'),
     constraint stage_timeout_is_0_or_1_second_to_365_days check (stage_timeout = interval '0'
-        or stage_timeout between interval '1 second' and interval '365 days'),
-    constraint on_failure_is_fail_job_or_wait check (on_failure in ('fail_job', 'wait'))
+        or stage_timeout between interval '1 second' and interval '365 days')
 );
 
 -- One row: the digest of sql/ that was replayed last, and the database's search_path: what was

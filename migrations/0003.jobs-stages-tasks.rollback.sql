@@ -21,3 +21,15 @@ drop table if exists stagebus_data.jobs;
 drop table if exists stagebus_data.plan_stages;
 
 drop table if exists stagebus_data.plans;
+
+drop domain if exists stagebus_data.attempt;
+
+drop domain if exists stagebus_data.task_state;
+
+drop domain if exists stagebus_data.nonce;
+
+drop domain if exists stagebus_data.ending;
+
+drop domain if exists stagebus_data.stage_state;
+
+drop domain if exists stagebus_data.job_state;

@@ -2,6 +2,29 @@
 -- depends: 0002.destinations-and-task-types
 set local role stagebus_owner;
 
+do $$
+begin
+    create domain stagebus_data.job_state as text
+        constraint job_state_is_known check (value in (
+            'created', 'running', 'completed', 'completed_with_errors', 'failed', 'cancelled'));
+    create domain stagebus_data.stage_state as text
+        constraint stage_state_is_known check (value in (
+            'filling', 'provisional', 'open',
+            'completed', 'completed_with_errors', 'failed', 'cancelled'));
+    create domain stagebus_data.ending as text
+        constraint ending_is_known check (value in ('cancel', 'deadline', 'withdraw'));
+    create domain stagebus_data.nonce as text
+        constraint nonce_is_10_hex_digits check (value ~ '^[0-9a-f]{10}$');
+    create domain stagebus_data.task_state as text
+        constraint task_state_is_known check (value in (
+            'processing', 'retry_wait', 'completed', 'failed', 'cancelled'));
+    create domain stagebus_data.attempt as smallint
+        constraint attempt_starts_at_1 check (value >= 1);
+exception when duplicate_object then
+    raise notice 'the domains are there already';
+end;
+$$;
+
 -- A plan of a job type, in the version that its definition made: the stages of its jobs. owner:
 -- whose rights the functions that it names have. timeout: how long advancing one of its jobs may
 -- take.
@@ -34,24 +57,20 @@ create table if not exists stagebus_data.plan_stages (
     task_count          jsonpath,
     task_function       text,
     group_by            text,
-    parameters          jsonb    not null default '{}',
+    parameters          stagebus_data.parameters not null default '{}',
     skip_when           jsonpath,
-    tolerated_failures  text,
-    on_failure          text,
+    tolerated_failures  stagebus_data.tolerated_failures,
+    on_failure          stagebus_data.on_failure,
     primary key (job_type, version, stage),
     foreign key (job_type, version)
         references stagebus_data.plans (job_type, version) on delete cascade,
     constraint a_name_is_there_once_in_a_plan unique (job_type, version, name),
     constraint stage_is_1_to_100 check (stage between 1 and 100),
     constraint name_is_an_identifier check (name ~ '^[A-Za-z_][A-Za-z0-9_]{0,62}$'),
-    constraint stage_parameters_are_an_object check (jsonb_typeof(parameters) = 'object'),
     constraint tasks_are_counted_or_returned check (
         (task_count is null) <> (task_function is null)),
     constraint only_returned_tasks_are_grouped
-        check (group_by is null or task_function is not null),
-    constraint tolerated_failures_is_a_number_or_a_percentage check (
-        tolerated_failures ~ '^([0-9]{1,9}|(100|[0-9]{1,2}(\.[0-9]{1,6})?)%)$'),
-    constraint on_failure_is_fail_job_or_wait check (on_failure in ('fail_job', 'wait'))
+        check (group_by is null or task_function is not null)
 );
 
 -- plan_version: of the plan that makes its stages; null: its controller makes them.
@@ -59,18 +78,15 @@ create table if not exists stagebus_data.jobs (
     job_id        uuid        not null primary key,
     job_type      text        not null,
     plan_version  integer,
-    state         text        not null default 'created',
+    state         stagebus_data.job_state not null default 'created',
     cancelling    boolean     not null default false,
-    parameters    jsonb       not null default '{}',
+    parameters    stagebus_data.parameters not null default '{}',
     created_at    timestamptz not null,
     created_by    text        not null default session_user,
     started_at    timestamptz,
     ended_at      timestamptz,
     foreign key (job_type, plan_version) references stagebus_data.plans (job_type, version),
     constraint job_type_has_1_to_100_characters check (length(job_type) between 1 and 100),
-    constraint job_parameters_are_an_object check (jsonb_typeof(parameters) = 'object'),
-    constraint job_state_is_known check (state in (
-        'created', 'running', 'completed', 'completed_with_errors', 'failed', 'cancelled')),
     constraint a_job_has_an_end_exactly_when_it_ended
         check ((ended_at is null) = (state in ('created', 'running'))),
     constraint a_job_that_is_being_cancelled_ends_as_cancelled
@@ -105,50 +121,40 @@ create table if not exists stagebus_data.stages (
     skipped             boolean     not null default false,
     task_type           text        not null references stagebus_data.task_types (task_type),
     destination         text        not null references stagebus_data.destinations (destination),
-    state               text        not null default 'filling',
-    ending              text,
+    state               stagebus_data.stage_state not null default 'filling',
+    ending              stagebus_data.ending,
     repair              boolean     not null default false,
-    parameters          jsonb       not null default '{}',
-    nonce               text        not null,
-    tolerated_failures  text        not null default '100%',
+    parameters          stagebus_data.parameters not null default '{}',
+    nonce               stagebus_data.nonce not null,
+    tolerated_failures  stagebus_data.tolerated_failures not null default '100%',
     deadline            timestamptz,
     confirm_by          timestamptz,
-    on_failure          text        not null default 'fail_job',
+    on_failure          stagebus_data.on_failure not null default 'fail_job',
     atomic              boolean     not null default false,
     own_parameters      boolean     not null default false,
-    task_count          integer     not null default 0,
-    batch_count         integer     not null default 0,
+    task_count          stagebus_data.counter not null default 0,
+    batch_count         stagebus_data.counter not null default 0,
     body_bytes          bigint      not null default 0,
-    open_groups         integer     not null default 0,
-    completed           integer     not null default 0,
-    failed              integer     not null default 0,
-    cancelled           integer     not null default 0,
+    open_groups         stagebus_data.counter not null default 0,
+    completed           stagebus_data.counter not null default 0,
+    failed              stagebus_data.counter not null default 0,
+    cancelled           stagebus_data.counter not null default 0,
     created_at          timestamptz not null,
     sealed_at           timestamptz,
     ended_at            timestamptz,
     primary key (job_id, stage),
     constraint stage_is_1_to_32767 check (stage between 1 and 32767),
-    constraint stage_parameters_are_an_object check (jsonb_typeof(parameters) = 'object'),
-    constraint nonce_is_10_hex_digits check (nonce ~ '^[0-9a-f]{10}$'),
-    constraint stage_state_is_known check (state in (
-        'filling', 'provisional', 'open',
-        'completed', 'completed_with_errors', 'failed', 'cancelled')),
-    constraint ending_is_known check (ending in ('cancel', 'deadline', 'withdraw')),
     constraint a_provisional_stage_is_only_withdrawn_and_no_other_is check (
         ending is null or (ending = 'withdraw') = (state = 'provisional')),
     constraint a_provisional_stage_has_a_time
         check (state <> 'provisional' or confirm_by is not null),
-    constraint tolerated_failures_is_a_number_or_a_percentage check (
-        tolerated_failures ~ '^([0-9]{1,9}|(100|[0-9]{1,2}(\.[0-9]{1,6})?)%)$'),
-    constraint on_failure_is_fail_job_or_wait check (on_failure in ('fail_job', 'wait')),
     constraint a_stage_is_sealed_exactly_when_it_left_filling
         check ((sealed_at is null) = (state = 'filling')),
     constraint a_stage_has_an_end_exactly_when_it_ended check ((ended_at is null) = (state in (
         'filling', 'provisional', 'open'))),
     constraint a_skipped_stage_is_completed_without_tasks check (
         not skipped or (name is not null and state = 'completed' and task_count = 0)),
-    constraint counts_are_not_negative check (
-        least(task_count, batch_count, body_bytes, open_groups, completed, failed, cancelled) >= 0),
+    constraint body_bytes_are_not_negative check (body_bytes >= 0),
     constraint no_more_tasks_end_than_there_are
         check (completed::bigint + failed + cancelled <= task_count)
 );
@@ -168,16 +174,12 @@ create table if not exists stagebus_data.tasks (
     job_id      uuid     not null,
     stage       integer  not null,
     task_index  integer  not null,
-    attempt     smallint not null default 1,
-    state       text,
+    attempt     stagebus_data.attempt not null default 1,
+    state       stagebus_data.task_state,
     parameters  jsonb,
     token       uuid,
     result      jsonb,
     primary key (job_id, stage, task_index),
-    constraint task_index_starts_at_1 check (task_index >= 1),
-    constraint attempt_starts_at_1 check (attempt >= 1),
-    constraint task_state_is_known check (state in (
-        'processing', 'retry_wait', 'completed', 'failed', 'cancelled')),
     constraint a_processing_task_has_a_token check (state <> 'processing' or token is not null),
     constraint only_a_completed_task_has_a_result check (result is null or state = 'completed')
 ) partition by range (job_id);
@@ -192,18 +194,15 @@ create table if not exists stagebus_data.task_keys (
     constraint task_key_has_1_to_512_characters check (length(task_key) between 1 and 512)
 );
 
--- Which task counts in which slot and group: stagebus.slot_of, stagebus.group_of. Slots have no
--- check constraint, since an update parses each from its stored form again, which would be a third
--- of what a completion spends on counting; the functions that count say in their `where` that no
--- count falls below zero, and raise where one would.
+-- Which task counts in which slot and group: stagebus.slot_of, stagebus.group_of.
 create table if not exists stagebus_data.counter_slots (
     job_id      uuid    not null,
     stage       integer not null,
     slot_no     integer not null,
-    open_tasks  integer not null,
-    completed   integer not null default 0,
-    failed      integer not null default 0,
-    cancelled   integer not null default 0,
+    open_tasks  stagebus_data.counter not null,
+    completed   stagebus_data.counter not null default 0,
+    failed      stagebus_data.counter not null default 0,
+    cancelled   stagebus_data.counter not null default 0,
     primary key (job_id, stage, slot_no)
 ) with (fillfactor = 50);
 
@@ -211,13 +210,11 @@ create table if not exists stagebus_data.counter_groups (
     job_id      uuid    not null,
     stage       integer not null,
     group_no    integer not null,
-    open_slots  integer not null,
-    completed   integer not null default 0,
-    failed      integer not null default 0,
-    cancelled   integer not null default 0,
-    primary key (job_id, stage, group_no),
-    constraint group_counts_are_not_negative
-        check (least(open_slots, completed, failed, cancelled) >= 0)
+    open_slots  stagebus_data.counter not null,
+    completed   stagebus_data.counter not null default 0,
+    failed      stagebus_data.counter not null default 0,
+    cancelled   stagebus_data.counter not null default 0,
+    primary key (job_id, stage, group_no)
 ) with (fillfactor = 50);
 
 -- A stage that ended and that nobody has acted on yet: the next stage or finish_job is due. Of a

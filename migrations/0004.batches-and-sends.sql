@@ -2,6 +2,18 @@
 -- depends: 0003.jobs-stages-tasks
 set local role stagebus_owner;
 
+do $$
+begin
+    create domain stagebus_data.batch_state as text
+        constraint batch_state_is_known check (value in (
+            'pending_queue', 'publishing', 'queued', 'held', 'failed', 'cancelled'));
+    create domain stagebus_data.batch_kind as text
+        constraint batch_kind_is_tasks_or_job check (value in ('tasks', 'job'));
+exception when duplicate_object then
+    raise notice 'the domains are there already';
+end;
+$$;
+
 -- A batch covers the tasks first_index .. last_index, or, when scattered, those of them that
 -- batch_members lists. published_through: all its tasks up to this index were accepted.
 -- reported_at: when its bridge claimed it or last recorded a send. unanswered_since: sends of this
@@ -13,7 +25,7 @@ create table if not exists stagebus_data.batches (
     job_id             uuid        not null,
     batch_id           uuid        not null,
     stage              integer     not null,
-    kind               text        not null default 'tasks',
+    kind               stagebus_data.batch_kind not null default 'tasks',
     destination        text        not null references stagebus_data.destinations (destination),
     seq                bigint      not null generated always as identity,
     scattered          boolean     not null default false,
@@ -21,7 +33,7 @@ create table if not exists stagebus_data.batches (
     first_index        integer     not null,
     last_index         integer     not null,
     task_count         integer     not null,
-    state              text        not null default 'pending_queue',
+    state              stagebus_data.batch_state not null default 'pending_queue',
     dispatch           integer     not null default 1,
     claim_epoch        integer     not null default 0,
     claimed_by         uuid,
@@ -39,11 +51,8 @@ create table if not exists stagebus_data.batches (
     start_due_at       timestamptz,
     primary key (job_id, batch_id),
     foreign key (job_id, stage) references stagebus_data.stages (job_id, stage) on delete cascade,
-    constraint kind_is_tasks_or_job check (kind in ('tasks', 'job')),
     constraint a_job_batch_is_scattered_and_has_one_message
         check (kind = 'tasks' or (scattered and task_count = 1)),
-    constraint batch_state_is_known check (state in (
-        'pending_queue', 'publishing', 'queued', 'held', 'failed', 'cancelled')),
     constraint a_batch_is_leased_exactly_while_it_is_publishing check (
         (state = 'publishing') = (claimed_by is not null and lease_until is not null)),
     constraint a_batch_has_tasks check (task_count between 1 and last_index - first_index + 1),

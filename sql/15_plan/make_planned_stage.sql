@@ -10,7 +10,7 @@ as $$
 declare
     v_context    jsonb := stagebus.plan_context(p_job_id);
     v_parameters jsonb := v_context -> 'parameters';
-    v_count      bigint;
+    v_count      integer;
     v_stage      stagebus_data.stages;
 begin
     if stagebus.planned_skip(p_planned, v_context) then

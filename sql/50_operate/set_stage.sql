@@ -55,11 +55,11 @@ begin
             'Use cancel_stage to end a stage now, or ''infinity'' for no deadline.');
     end if;
     v_stage := v_before;
-    v_stage.tolerated_failures := coalesce(
-        set_stage.tolerated_failures, v_before.tolerated_failures);
-    v_stage.deadline := coalesce(set_stage.deadline, v_before.deadline);
-    v_stage.on_failure := coalesce(set_stage.on_failure, v_before.on_failure);
     begin
+        v_stage.tolerated_failures := coalesce(
+            set_stage.tolerated_failures, v_before.tolerated_failures);
+        v_stage.deadline := coalesce(set_stage.deadline, v_before.deadline);
+        v_stage.on_failure := coalesce(set_stage.on_failure, v_before.on_failure);
         update stages as s set
             tolerated_failures = v_stage.tolerated_failures,
             deadline = nullif(v_stage.deadline, 'infinity'),

@@ -150,7 +150,7 @@ MUTANTS = (
     ),
     Mutant(
         "tasks-with-parameters-of-their-own-are-taken-for-numbered-ones",
-        "sql/10_create/append_tasks.sql",
+        "sql/10_create/account_for_tasks.sql",
         "        own_parameters = true,\n",
         "",
         "batches of large tasks do not fit in a send",

@@ -77,9 +77,8 @@ MUTANTS = (
     Mutant(
         "a-group-is-made-without-the-tolerance-of-its-stage",
         "sql/15_plan/make_planned_stage.sql",
-        "p_job_id, p_planned.stage, p_planned.task_type, v_parameters, p_planned.name, null,\n"
-        "        p_planned.tolerated_failures, p_planned.on_failure);",
-        "p_job_id, p_planned.stage, p_planned.task_type, v_parameters, p_planned.name);",
+        "p_planned.name, null, p_planned.tolerated_failures, p_planned.on_failure);",
+        "p_planned.name);",
         "a stage fails that tolerates its failures",
         (BY_HAND,),
     ),

@@ -160,7 +160,8 @@ def test_every_search_path_is_pinned_but_of_a_callers_query_and_of_what_is_inlin
 ) -> None:
     paths = dict(
         client.rows(
-            "select p.proname, array_to_string(p.proconfig, ',') from pg_proc as p"
+            "select p.proname, (select s.setting from unnest(p.proconfig) as s (setting)"
+            " where s.setting like 'search_path=%%') from pg_proc as p"
             " where p.pronamespace = 'stagebus'::regnamespace"
         )
     )
