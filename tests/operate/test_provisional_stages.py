@@ -131,6 +131,19 @@ def test_what_nobody_could_start_is_not_published_again(small: Client) -> None:
     assert small.value("select republished_batches from stagebus.maintain()") == 2
 
 
+def test_what_is_to_be_published_once_is_not_published_again(small: Client) -> None:
+    told = small.provisional_stage(4, "small", timeout=timedelta(minutes=10))
+    one, two = small.claim_batches(2)
+    small.finish_batch(one)
+    small.set_task_type("small", start_timeout=timedelta())
+    for claim in (one, two):
+        small.advance(timedelta(seconds=11))
+        assert small.value("select republished_batches from stagebus.maintain()") == 0
+        assert small.batch(one).state == "queued"
+        small.finish_batch(claim)
+    assert small.publication(told.job_id).status == "confirmed"
+
+
 def test_a_deadline_that_passes_meanwhile_ends_it_after_the_confirmation(small: Client) -> None:
     told = small.provisional_stage(2, "small", timeout=timedelta(minutes=10))
     small.order("set_stage", told.job_id, 1, deadline=small.now() + MINUTE)
