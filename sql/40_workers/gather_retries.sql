@@ -41,6 +41,7 @@ begin
         select s.job_id, s.stage
         from stages as s
         where (s.job_id, s.stage) in (select * from unnest(v_job_ids, v_stages))
+            and s.ending is null
         for share skip locked
     ) as l on l.job_id = d.job_id and l.stage = d.stage;
     if v_job_ids is null then
@@ -54,7 +55,6 @@ begin
         from unnest(v_job_ids, v_stages, v_indexes) as d (job_id, stage, task_index)
         join stages as s on s.job_id = d.job_id and s.stage = d.stage
         join task_types as ty on ty.task_type = s.task_type
-        where s.ending is null
     ),
     -- Each batch of an atomic stage is one send again.
     framed as materialized (
