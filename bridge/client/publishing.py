@@ -158,9 +158,10 @@ class _Waiting:
     def _given_up(self, error: DatabaseUnavailable) -> DatabaseUnavailable | PublicationUnknown:
         if not self._asked:
             return error
-        job_id, stage, *rest = self._ask.arguments
-        nonce = rest[0] if self._found is not None else None
-        asked = ", ".join(f"'{part}'" for part in (job_id, stage, nonce) if part is not None)
+        job_id, stage, last = self._ask.arguments
+        # Its nonce, if there is one; of a publish_stage it is the time.
+        named = (job_id, stage, last) if isinstance(last, str) else (job_id, stage)
+        asked = ", ".join(f"'{part}'" for part in named)
         # A call that was not answered may have done nothing.
         begun = "It" if self._found is not None else "If its publication has begun, it"
         return PublicationUnknown(

@@ -253,6 +253,16 @@ def test_a_call_that_is_never_answered_may_have_done_nothing(
     assert client.stage(filling).status == "filling"
 
 
+def test_whoever_asks_about_one_of_several_is_told_to_ask_about_that_one(
+    client: Client, database_url: str, filling: UUID
+) -> None:
+    told = client.publish_stage(filling)
+    with client.transaction():
+        client.execute("lock table stagebus_data.stages in access exclusive mode")
+        with pytest.raises(PublicationUnknown, match=f"'1', '{told.nonce}'"):
+            wait_for_publication(database_url, filling, 1, told.nonce, patience=0.5)
+
+
 def test_who_stops_waiting_is_not_told_that_it_is_an_error(
     client: Client, database_url: str, filling: UUID
 ) -> None:
