@@ -89,8 +89,9 @@ def _begin(database_url: str, job_id: UUID, stage: int, within: timedelta) -> Pu
         try:
             return call(connection, publish_stage(job_id, stage, within))
         except psycopg.OperationalError as error:
+            reason = " ".join(str(error).split())
             raise PublicationUnknown(
-                f"whether the publication has begun is not known ({error}): ask again, with the"
+                f"whether the publication has begun is not known ({reason}): ask again, with the"
                 " same command"
             ) from error
 
