@@ -22,6 +22,8 @@ class ClaimedBatch:
         self.claim = claim
         self.refused = 0
         """How many of its tasks the broker has refused, in this claim."""
+        self.pages = 0
+        """How many pages of it were asked for."""
         self._lease = lease
         self._database = database
 
@@ -29,6 +31,7 @@ class ClaimedBatch:
         """What is left to send, in index order."""
 
         async def read(after_index: int, limit: int) -> list[Message]:
+            self.pages += 1
             return await self._lease.persistently(
                 lambda: self._database.batch_messages(self.claim, after_index, limit)
             )
@@ -45,11 +48,16 @@ class ClaimedBatch:
         lease = self._lease
         # Again where the answer came so late that too little of the new lease is left.
         while lease.left <= seconds:
-            if not await lease.renewed_by(
-                lambda: self._database.extend_lease(self.claim, lease.seconds)
-            ):
+            if not await self.is_ours():
                 return False
         return True
+
+    async def is_ours(self) -> bool:
+        """Asks the database; the lease is renewed with it."""
+        lease = self._lease
+        return await lease.renewed_by(
+            lambda: self._database.extend_lease(self.claim, lease.seconds)
+        )
 
     async def record(self, send: Send, outcome: Outcome, seconds: float) -> bool:
         """Writes to the ledger what became of a send that took `seconds`; renews the lease.

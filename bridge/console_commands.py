@@ -10,7 +10,7 @@ from uuid import UUID
 import click
 
 from bridge import console
-from bridge.options import database_url_option
+from bridge.options import STAGE, Seconds, database_url_option
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
 
@@ -44,7 +44,7 @@ BATCHES = (
 
 @click.command()
 @click.argument("job_id", type=click.UUID, required=False, metavar="[JOB]")
-@click.option("--stage", type=click.IntRange(1), help="Only this stage.")
+@click.option("--stage", type=STAGE, help="Only this stage.")
 @click.option("--batches", is_flag=True, help="The batches instead of the stages.")
 @click.option("--batch", "batch_id", type=click.UUID, metavar="ID", help="Only this batch.")
 @json_option
@@ -74,8 +74,8 @@ def status(
 
 @click.command()
 @click.argument("job_id", type=click.UUID, metavar="JOB")
-@click.option("--stage", type=click.IntRange(1), help="Wait for the end of this stage only.")
-@click.option("--timeout", type=click.FloatRange(0), metavar="SECONDS", help="Wait no longer.")
+@click.option("--stage", type=STAGE, help="Wait for the end of this stage only.")
+@click.option("--timeout", type=Seconds(0), metavar="SECONDS", help="Wait no longer.")
 @click.option("--quiet", is_flag=True, help="Print nothing; the exit code says it all.")
 @database_url_option
 def wait(

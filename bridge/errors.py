@@ -47,7 +47,7 @@ class CallRefused(StagebusError):
 
 
 class PublicationUnknown(StagebusError):
-    """The database cannot be asked any more what became of a published stage."""
+    """The database does not answer what became of a stage, which may be published."""
 
 
 class ResultRefused(StagebusError):

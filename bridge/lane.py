@@ -134,6 +134,9 @@ class Lane:
             async for message in messages:
                 if left_over or not send.add(message):
                     left_over.append(message)
+        # A page is empty, too, once the batch is taken away: those before would be a part of it.
+        if batch.pages > 1 and not await batch.is_ours():
+            return Result.FENCED
         if left_over:
             return await self._fail(batch, _does_not_fit(send, left_over), attempts=1)
         if len(send) and (result := await self._settle(batch, send)) is not None:

@@ -17,7 +17,7 @@ from bridge.client import (
     publish_stage,
 )
 from bridge.errors import PublicationUnknown
-from bridge.options import database_url_option
+from bridge.options import STAGE, Seconds, database_url_option
 
 
 class ExitCode(IntEnum):
@@ -31,10 +31,10 @@ class ExitCode(IntEnum):
 
 @click.command()
 @click.argument("job_id", type=click.UUID, metavar="JOB")
-@click.argument("stage", type=click.IntRange(1), metavar="STAGE")
+@click.argument("stage", type=STAGE, metavar="STAGE")
 @click.option(
     "--timeout",
-    type=click.FloatRange(0.001, 86_400),
+    type=Seconds(0.001, 86_400),
     default=60.0,
     metavar="SECONDS",
     help="When it is withdrawn, unless it is confirmed by then.",
@@ -56,7 +56,8 @@ def publish(
                 1 an error, such as a stage that is not filling
                 2 a wrong call
                 4 withdrawn
-                5 the database cannot be asked any more: ask again
+                5 not known: the database does not answer, or Ctrl-C ended the waiting; the same
+                  command again tells, and begins what has not begun
     """
     within = timedelta(seconds=timeout)
 
@@ -64,20 +65,35 @@ def publish(
         if not as_json:
             click.echo(describe(found))
 
-    if wait:
-        try:
+    try:
+        if wait:
             found = publish_and_wait(database_url, job_id, stage, within, look=look)
-        except PublicationUnknown as error:
-            click.echo(str(error), err=True)
-            raise SystemExit(int(ExitCode.UNKNOWN)) from error
-    else:
-        with psycopg.connect(database_url, autocommit=True) as connection:
-            found = call(connection, publish_stage(job_id, stage, within))
-        look(found)
+        else:
+            found = _begin(database_url, job_id, stage, within)
+            look(found)
+    except PublicationUnknown as error:
+        click.echo(str(error), err=True)
+        raise SystemExit(int(ExitCode.UNKNOWN)) from error
+    except KeyboardInterrupt:
+        click.echo("not waited for any longer; what has begun goes on: ask again", err=True)
+        raise SystemExit(int(ExitCode.UNKNOWN)) from None
     if as_json:
         click.echo(json.dumps(found._asdict(), default=str))
     code = ExitCode.WITHDRAWN if found.status == "withdrawn" else ExitCode.CONFIRMED
     raise SystemExit(int(code))
+
+
+def _begin(database_url: str, job_id: UUID, stage: int, within: timedelta) -> Publication:
+    """One call; raises PublicationUnknown when its answer was lost."""
+    with psycopg.connect(database_url, autocommit=True) as connection:
+        try:
+            return call(connection, publish_stage(job_id, stage, within))
+        except psycopg.OperationalError as error:
+            reason = " ".join(str(error).split())
+            raise PublicationUnknown(
+                f"whether the publication has begun is not known ({reason}): ask again, with the"
+                " same command"
+            ) from error
 
 
 def describe(found: Publication) -> str:

@@ -50,8 +50,9 @@ def publish_and_wait(
 
     It is withdrawn after `within`, unless it is confirmed by then. `look` is told of each change.
     Called again for the same stage it waits, or answers, as the first time. Raises
-    PublicationUnknown when the database has been away for `patience` seconds, DatabaseUnavailable
-    when that was so from the start and nothing has happened, and what publish_stage raises.
+    PublicationUnknown when the database has not answered for `patience` seconds (if it never has,
+    the publication may not have begun, and the same call begins it), DatabaseUnavailable when it
+    could not be reached from the start and nothing has happened, and what publish_stage raises.
     """
     return asyncio.run(
         publish_and_wait_async(database_url, job_id, stage, within, patience=patience, look=look)
@@ -157,11 +158,14 @@ class _Waiting:
     def _given_up(self, error: DatabaseUnavailable) -> DatabaseUnavailable | PublicationUnknown:
         if not self._asked:
             return error
-        job_id, stage, *rest = self._ask.arguments
-        nonce = rest[0] if self._found is not None else None
-        asked = ", ".join(f"'{part}'" for part in (job_id, stage, nonce) if part is not None)
+        job_id, stage, last = self._ask.arguments
+        # Its nonce, if there is one; of a publish_stage it is the time.
+        named = (job_id, stage, last) if isinstance(last, str) else (job_id, stage)
+        asked = ", ".join(f"'{part}'" for part in named)
+        # A call that was not answered may have done nothing.
+        begun = "It" if self._found is not None else "If its publication has begun, it"
         return PublicationUnknown(
-            f"what became of stage {stage} of job {job_id} is not known: the database has been away"
-            f" for {self._patience:g} s ({error}). It is or will be confirmed or withdrawn: ask"
-            f" again, with the same command or stagebus.publication({asked})"
+            f"what became of stage {stage} of job {job_id} is not known: the database has not"
+            f" answered for {self._patience:g} s ({error}). {begun} is or will be confirmed or"
+            f" withdrawn: ask again, with the same command or stagebus.publication({asked})"
         )

@@ -1,6 +1,7 @@
 -- Where an atomic stage is cut: each batch is what exactly one send of its destination holds, or
 -- batch_size tasks; a by_stage stage is one send, or is not made. 512 bytes of a send are kept for
--- the envelope, as the bridge keeps them.
+-- the envelope, as the bridge keeps them. A stage that is cancelled while it is filling is never
+-- refused, or nothing could end it: it is cut as if by chunks, and a task that is too big is alone.
 create or replace function stagebus.cut_atomic_batches(
     p_stage stagebus_data.stages,
     p_type stagebus_data.task_types
@@ -10,7 +11,7 @@ stable
 set search_path = stagebus_data, stagebus, pg_temp
 as $$
 declare
-    v_by_stage boolean := p_type.boundary = 'by_stage';
+    v_by_stage boolean := p_type.boundary = 'by_stage' and p_stage.ending is null;
     v_count    integer := p_stage.task_count;
     v_frame    record;
     v_limit    record;
@@ -79,7 +80,7 @@ begin
         where b.bytes > v_limit.bytes
         order by b.ordinal
         limit 1;
-        if found then
+        if found and p_stage.ending is null then
             perform stagebus.raise_error(
                 'SB126', format('task %s of stage %s of job %s does not fit in one send',
                     v_big.task_index, p_stage.stage, p_stage.job_id),
@@ -105,4 +106,4 @@ $$;
 comment on function stagebus.cut_atomic_batches(stagebus_data.stages, stagebus_data.task_types) is
     'The ranges of the batches of an atomic stage that is being sealed, which cover it without '
     'gaps; each fits in one send, in any dispatch. Reads its tasks, unless they are numbered ones. '
-    'Raises SB126, with the sizes.';
+    'Raises SB126, with the sizes, unless it is being cancelled.';

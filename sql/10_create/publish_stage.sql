@@ -12,7 +12,6 @@ security definer
 set search_path = stagebus_data, stagebus, pg_temp
 as $$
 declare
-    v_now   timestamptz := stagebus.clock();
     v_stage stagebus_data.stages;
 begin
     perform stagebus.require_read_committed('publish_stage');
@@ -31,21 +30,26 @@ begin
     where s.job_id = p_job_id and s.stage = p_stage
     for update;
     if v_stage.state = 'filling' then
+        -- From when the stage is ours. A duration: a day from a moment may have 23 or 25 hours.
         if stagebus.lay_out_stage(
-            p_job_id, p_stage, 'provisional', v_now + publish_stage.timeout) = 0
+            p_job_id, p_stage, 'provisional', stagebus.clock()
+                + interval '1 second' * extract(epoch from publish_stage.timeout)) = 0
         then
             perform stagebus.confirm_stage(p_job_id, p_stage);
         end if;
     elsif v_stage.state is not null and v_stage.confirm_by is null then
         -- It is sealed: an error.
         perform stagebus.lock_filling_stage(p_job_id, p_stage);
+    else
+        -- Told again because the answer was lost: what became of it, by now.
+        perform stagebus.withdraw_overdue_stage(p_job_id, p_stage);
     end if;
-    -- Told again because the answer was lost: what became of it.
     return stagebus.report_publication(p_job_id, p_stage, null);
 end;
 $$;
 comment on function stagebus.publish_stage(uuid, integer, interval) is
     'Seals a filling stage as provisional, to be confirmed or withdrawn within timeout, and '
     'returns what stands: waiting, or confirmed for a stage without tasks. Called again for a '
-    'stage that was published so, it changes nothing and answers what became of it. Locks the '
-    'stage, then the job; notifies stagebus_ready. Raises SB105, SB106, SB115, SB116.';
+    'stage that was published so, it changes nothing and answers what became of it; when its time '
+    'is up, that it is withdrawn. Locks the stage, then the job; notifies stagebus_ready. '
+    'Raises SB105, SB106, SB115, SB116, SB126.';

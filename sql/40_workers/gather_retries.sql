@@ -31,16 +31,22 @@ begin
         order by t.job_id, t.stage, t.task_index
         for no key update of t skip locked
     ) as d;
+    -- A cancelling that begins now waits for these batches, and so meets them; otherwise one that
+    -- is ordered and stopped meanwhile could leave them cancelled. Nobody is waited for: who
+    -- maintains has locked other stages.
+    select array_agg(d.job_id), array_agg(d.stage), array_agg(d.task_index)
+    into v_job_ids, v_stages, v_indexes
+    from unnest(v_job_ids, v_stages, v_indexes) as d (job_id, stage, task_index)
+    join (
+        select s.job_id, s.stage
+        from stages as s
+        where (s.job_id, s.stage) in (select * from unnest(v_job_ids, v_stages))
+            and s.ending is null
+        for share skip locked
+    ) as l on l.job_id = d.job_id and l.stage = d.stage;
     if v_job_ids is null then
         return 0;
     end if;
-    -- A cancelling that begins now waits for these batches, and so meets them; otherwise one that
-    -- is ordered and stopped meanwhile could leave them cancelled.
-    perform
-    from stages as s
-    where (s.job_id, s.stage) in (select * from unnest(v_job_ids, v_stages))
-    order by s.job_id, s.stage
-    for share;
 
     with ready as (
         select d.job_id, d.stage, d.task_index, s.destination, s.atomic,
@@ -49,7 +55,6 @@ begin
         from unnest(v_job_ids, v_stages, v_indexes) as d (job_id, stage, task_index)
         join stages as s on s.job_id = d.job_id and s.stage = d.stage
         join task_types as ty on ty.task_type = s.task_type
-        where s.ending is null
     ),
     -- Each batch of an atomic stage is one send again.
     framed as materialized (
@@ -128,5 +133,5 @@ end;
 $$;
 comment on function stagebus.gather_retries(integer) is
     'Puts up to p_limit tasks that are due into new batches, notifies stagebus_ready, and returns '
-    'how many tasks. Passes over locked tasks and stages that are being cancelled. Locks tasks, '
-    'then their stages. Raises SB115.';
+    'how many tasks. Passes over locked tasks and stages, and stages that are being cancelled. '
+    'Locks tasks, then their stages. Raises SB115.';

@@ -28,7 +28,9 @@ begin
             -- Nobody could start it yet.
             update batches as b set start_due_at = v_now + v_stage.start_timeout
             where b.job_id = v_batch.job_id and b.batch_id = v_batch.batch_id;
-        elsif stagebus.unstarted_tasks(v_batch) > 0 and v_stage.ending is null then
+        elsif v_stage.start_timeout > interval '0' and v_stage.ending is null
+            and stagebus.unstarted_tasks(v_batch) > 0
+        then
             perform stagebus.publish_again(
                 v_batch.job_id, v_batch.batch_id, 'not all was started within start_timeout');
             v_republished := v_republished + 1;

@@ -19,8 +19,9 @@ begin
         return;
     end if;
     perform stagebus.ensure_partition(stagebus.clock() + interval '7 days');
-    retried_tasks := stagebus.gather_retries(v_limit);
+    -- First what waits for locks, in their order; all that follows passes over what is locked.
     lost_attempts := stagebus.end_lost_attempts(v_limit);
+    retried_tasks := stagebus.gather_retries(v_limit);
     -- Each reads all tasks of a batch.
     republished_batches := stagebus.republish_unstarted(10);
     overdue_stages := stagebus.end_overdue_stages(v_limit)
@@ -31,7 +32,7 @@ begin
 end;
 $$;
 comment on function stagebus.maintain(integer) is
-    'Makes next week''s partition, gathers due retries into batches, ends lost attempts, publishes '
+    'Makes next week''s partition, ends lost attempts, gathers due retries into batches, publishes '
     'again what nobody started, orders the end of overdue stages (a provisional one is withdrawn), '
     'each within p_limit (1 to 100,000); returns the counts, and that of jobs that advance_job is '
     'due for (100 at most). Does nothing while another session is at it. Raises SB115.';

@@ -20,6 +20,7 @@ begin
     limit 1;
     update jobs as j set
         state = case when v_last.stage is null then 'created' else 'running' end,
+        started_at = case when v_last.stage is not null then j.started_at end,
         cancelling = false,
         ended_at = null
     where j.job_id = p_job_id and (

@@ -12,6 +12,8 @@ import pytest
 from azure.core.settings import settings as sdk_settings
 
 from bridge import pages
+from bridge.batch import Claim, Message
+from bridge.database import Database
 from bridge.settings import Settings
 from tests.bridge.conftest import (
     BATCH_BYTES,
@@ -104,6 +106,43 @@ def test_a_batch_of_many_pages_is_one_send_whatever_the_bridge_is_set_to(
     publish(settings(max_send_messages=10), lambda: all_queued(client))
     assert client.column("select messages from stagebus.sends") == [60]
     assert (queue.counts["sends_accepted"], queue.stored) == (1, 60)
+
+
+@pytest.mark.parametrize("order", ["hold_batch", "cancel_stage"])
+def test_what_was_read_of_a_batch_before_it_was_taken_away_is_not_sent(
+    client: Client,
+    queue: Queue,
+    settings: Make,
+    stage: Callable[..., UUID],
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    order: str,
+) -> None:
+    """The pages after that are empty; those before are a part, which must not go out alone."""
+    monkeypatch.setattr(pages, "PAGE_ROWS", 7)
+    job_id = stage(60)
+    (batch,) = client.batches(job_id)
+    read = Database.batch_messages
+    asked: list[int] = []
+
+    async def taken_away_before_the_third(
+        database: Database, claim: Claim, after_index: int, limit: int
+    ) -> list[Message]:
+        asked.append(after_index)
+        if len(asked) == 3:
+            client.order(order, job_id, batch.batch_id if order == "hold_batch" else 1)
+            client.work_orders()
+        return await read(database, claim, after_index, limit)
+
+    monkeypatch.setattr(Database, "batch_messages", taken_away_before_the_third)
+    publish(settings(), lambda: "batch.fenced" in caplog.text)
+    assert asked == [0, 7, 14]
+    assert client.batches(job_id)[0].state in ("held", "cancelled")
+    assert (queue.stored, queue.counts["sends_accepted"]) == (0, 0)
+    if order == "hold_batch":
+        client.order("unhold_batch", job_id, batch.batch_id)
+        publish(settings(), lambda: all_queued(client))
+        assert (queue.stored, queue.counts["sends_accepted"]) == (60, 1)
 
 
 @pytest.mark.parametrize(

@@ -107,8 +107,9 @@ def test_a_task_that_the_broker_refuses_is_no(
     assert str(found.reason).startswith("task 123 cannot be sent: ")
     assert "not allowed" in str(found.reason)
     assert_nothing_is_left(client, filling)
-    if queue.stored:
-        assert ask_for_all(client, queue, queue.stored) == {"ghost"}
+    # On the way down to the task to blame parts of its send were accepted.
+    assert queue.stored
+    assert ask_for_all(client, queue, queue.stored) == {"ghost"}
 
 
 def test_a_queue_that_does_not_exist_is_no(
@@ -187,7 +188,9 @@ def test_a_bridge_that_is_killed_leaves_one_of_the_two(
             assert client.task_states(filling) == {"queued": 250}
         else:
             assert_nothing_is_left(client, filling)
-            if queue.stored:
+            if name in ("claim_batches.after", "send.before"):
+                assert queue.stored == 0
+            else:
                 assert ask_for_all(client, queue, queue.stored) == {"ghost"}
 
 

@@ -128,7 +128,13 @@ def test_what_cannot_be_published_is_an_error(
 
 @pytest.mark.parametrize(
     "arguments",
-    [("tomorrow", "1"), (str(uuid4()), "0"), (str(uuid4()), "1", "--timeout", "-1"), ()],
+    [
+        ("tomorrow", "1"),
+        (str(uuid4()), "0"),
+        (str(uuid4()), "32768"),
+        *((str(uuid4()), "1", "--timeout", wrong) for wrong in ("-1", "0", "nan", "inf", "86401")),
+        (),
+    ],
 )
 def test_a_wrong_call_exits_with_2(database_url: str, arguments: tuple[str, ...]) -> None:
     assert publish(database_url, *arguments).exit_code == 2
@@ -192,6 +198,29 @@ def test_a_publication_whose_answer_was_lost_is_asked_about(
         assert waiting.result(timeout=30).status == "confirmed"
 
 
+def test_a_lost_answer_is_not_an_error_without_wait_either(
+    client: Client, database_url: str, filling: UUID, database_gate: Gate
+) -> None:
+    client.execute("begin")
+    client.rows("select from stagebus_data.stages where job_id = %s for update", filling)
+    other = client.session()
+    with in_background(
+        publish, through_gate(database_url, database_gate), str(filling), "1"
+    ) as asking:
+        eventually(
+            lambda: other.value(
+                "select count(*) from pg_stat_activity"
+                " where datname = current_database() and wait_event_type = 'Lock'"
+            )
+        )
+        database_gate.hold_answers()
+        client.execute("commit")
+        eventually(lambda: provisional(client, filling))
+        database_gate.cut()
+        result = asking.result(timeout=30)
+    assert (result.exit_code, "ask again" in result.output) == (5, True)
+
+
 def test_a_database_that_stays_away_is_neither_yes_nor_no(
     client: Client, database_url: str, filling: UUID, database_gate: Gate
 ) -> None:
@@ -207,9 +236,49 @@ def test_a_database_that_stays_away_is_neither_yes_nor_no(
     (told,) = seen
     again = f"stagebus.publication('{filling}', '1', '{told.nonce}')"
     assert again in str(caught.value)
+    assert ". It is or will be confirmed" in str(caught.value)
     assert client.value(f"select status from {again}") == "waiting"
     client.publish()
     assert wait_for_publication(database_url, filling, 1, told.nonce).status == "confirmed"
+
+
+def test_a_call_that_is_never_answered_may_have_done_nothing(
+    client: Client, database_url: str, filling: UUID
+) -> None:
+    client.execute("begin")
+    client.rows("select from stagebus_data.stages where job_id = %s for update", filling)
+    with pytest.raises(PublicationUnknown, match="If its publication has begun"):
+        publish_and_wait(database_url, filling, 1, patience=0.5)
+    client.execute("commit")
+    assert client.stage(filling).status == "filling"
+
+
+def test_whoever_asks_about_one_of_several_is_told_to_ask_about_that_one(
+    client: Client, database_url: str, filling: UUID
+) -> None:
+    told = client.publish_stage(filling)
+    with client.transaction():
+        client.execute("lock table stagebus_data.stages in access exclusive mode")
+        with pytest.raises(PublicationUnknown, match=f"'1', '{told.nonce}'"):
+            wait_for_publication(database_url, filling, 1, told.nonce, patience=0.5)
+
+
+def test_who_stops_waiting_is_not_told_that_it_is_an_error(
+    client: Client, database_url: str, filling: UUID
+) -> None:
+    with subprocess.Popen(
+        [*(sys.executable, "-m", "bridge", "publish"), *(str(filling), "1", "--wait")],
+        cwd=_PROJECT,
+        env={**os.environ, "STAGEBUS_DATABASE_URL": database_url},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    ) as caller:
+        assert caller.stdout is not None
+        assert caller.stdout.readline().startswith(b"waiting: 0 of 1")
+        caller.send_signal(signal.SIGINT)
+        _, said = caller.communicate(timeout=30)
+    assert (caller.returncode, b"goes on: ask again" in said) == (5, True)
+    assert provisional(client, filling)
 
 
 def test_unknown_has_an_exit_code_of_its_own(

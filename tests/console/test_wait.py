@@ -52,8 +52,12 @@ def test_a_job_that_does_not_exist_is_an_error(database_url: str) -> None:
     assert (result.exit_code, f"there is no job {job_id}" in result.output) == (1, True)
 
 
-def test_what_is_not_a_job_id_is_a_wrong_call(database_url: str) -> None:
-    assert wait(database_url, "tomorrow").exit_code == 2
+@pytest.mark.parametrize(
+    "arguments",
+    [("tomorrow",), (str(uuid4()), "--timeout", "nan"), (str(uuid4()), "--stage", "32768")],
+)
+def test_a_wrong_call_exits_with_2(database_url: str, arguments: tuple[str, ...]) -> None:
+    assert wait(database_url, *arguments).exit_code == 2
 
 
 def test_it_returns_when_the_job_ends(client: Client, database_url: str) -> None:

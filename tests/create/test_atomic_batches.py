@@ -197,6 +197,30 @@ def test_a_task_for_which_the_room_has_gone_is_refused_at_the_seal(client: Clien
     assert [[*batch] for batch in claimed(client, 9000 - ENVELOPE)] == [[1, 2], [3]]
 
 
+@pytest.mark.parametrize("boundary", ["by_stage", "chunk"])
+@pytest.mark.parametrize("action", ["cancel_stage", "cancel_job"])
+def test_a_stage_that_cannot_be_sealed_can_be_cancelled(
+    client: Client, boundary: str, action: str
+) -> None:
+    """Nothing else could end it, nor its job; what is undone goes out in sends that fit."""
+    define(client, boundary=boundary, batch_size=2)
+    job_id = client.create_job()
+    client.open_stage(job_id, 1, "work")
+    sizes = [1, 2000, 3000, 3000, 7600, 1]
+    client.append_tasks(job_id, 1, [{"x": "y" * size} for size in sizes])
+    client.set_destination("tasks", max_send_bytes=8192)
+    with client.refused("SB126"):
+        client.seal_stage(job_id)
+    order = client.order(action, job_id, *([1] if action == "cancel_stage" else []))
+    assert ranges(client, job_id) == [(1, 2), (3, 4), (5, 5), (6, 6)]
+    client.order("stop_order", order.order_id)
+    assert [[*batch] for batch in claimed(client)] == [[1, 2], [3, 4], [5], [6]]
+    client.order(action, job_id, *([1] if action == "cancel_stage" else []))
+    client.work_orders()
+    assert client.stage(job_id).status == "cancelled"
+    assert client.recount(job_id) == []
+
+
 def test_a_long_task_type_is_packed_with_its_own_overhead(client: Client) -> None:
     """The one message whose body is accepted and whose ids then leave no room is refused."""
     name = "\N{WORLD MAP}" * 100

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from uuid import UUID, uuid4
 
 import pytest
@@ -156,7 +156,7 @@ def test_what_is_not_the_brokers_no_only_costs_time(small: Client) -> None:
     assert small.publication(told.job_id).status == "confirmed"
 
 
-@pytest.mark.parametrize("who", ["maintain", "publication"])
+@pytest.mark.parametrize("who", ["maintain", "publication", "publish_stage"])
 def test_when_the_time_is_up_whoever_looks_withdraws_it(small: Client, who: str) -> None:
     told = small.provisional_stage(4, "small")
     claim = small.claim()
@@ -168,7 +168,8 @@ def test_when_the_time_is_up_whoever_looks_withdraws_it(small: Client, who: str)
     if who == "maintain":
         assert small.value("select overdue_stages from stagebus.maintain()") == 1
         assert small.stage(told.job_id).ending == "withdraw"
-    withdrawn = small.publication(told.job_id)
+    ask = small.publish_stage if who == "publish_stage" else small.publication
+    withdrawn = ask(told.job_id)
     assert withdrawn.status == "withdrawn"
     assert "its time was up at" in str(withdrawn.reason)
     assert "1 of 2 batches are queued" in str(withdrawn.reason)
@@ -184,6 +185,35 @@ def test_the_reason_of_a_timeout_says_what_was_in_the_way(small: Client) -> None
     small.execute("select stagebus.pause_destination('tasks', 'until noon')")
     small.advance(MINUTE)
     assert "until noon" in str(small.publication(told.job_id).reason)
+
+
+def test_its_time_begins_when_the_call_has_the_stage(small: Client) -> None:
+    job_id = small.create_job()
+    small.create_stage_tasks(job_id, 1, "small", 2, seal=False)
+    other = small.session()
+    with small.transaction():
+        small.append_numbered_tasks(job_id, 1, 1)
+        publishing = other.in_background(lambda: other.publish_stage(job_id))
+        small.wait_until_blocked(other, publishing)
+        late = small.session().advance(MINUTE * 2)
+    assert publishing.result(timeout=20).confirm_by == late + MINUTE
+    assert small.publication(job_id).status == "waiting"
+
+
+def test_its_time_is_a_duration_whatever_the_months_and_clocks(small: Client) -> None:
+    # In the night of the second day clocks are put on by an hour.
+    small.at(datetime(2027, 3, 27, 12, tzinfo=UTC))
+    small.execute("set time zone 'Europe/Berlin'")
+    for timeout in ("1 day", "24 hours", "1 month -29 days"):
+        job_id = small.create_job()
+        small.create_stage_tasks(job_id, 1, "small", 2, seal=False)
+        seconds = small.value(
+            "select extract(epoch from confirm_by - stagebus.clock())"
+            " from stagebus.publish_stage(%s, 1, %s::interval)",
+            job_id,
+            timeout,
+        )
+        assert seconds == 86_400
 
 
 def test_a_last_batch_that_comes_late_confirms_what_nobody_has_withdrawn(small: Client) -> None:

@@ -259,11 +259,11 @@ class Life(RuleBasedStateMachine):
         if not stages:
             return
         stage = self.one(stages, pick)
-        at, timeout = (stage.job_id, stage.stage), timedelta(minutes=minutes)
+        ids, at, timeout = self.new_ids(), (stage.job_id, stage.stage), timedelta(minutes=minutes)
         self.did(f"publish {stage.state}")
         self.both(
             lambda: self.client.publish_stage(*at, timeout),
-            lambda model: producers.publish_stage(model, *at, timeout),
+            lambda model: producers.publish_stage(model, ids, *at, timeout),
         )
 
     @rule(pick=PICK)

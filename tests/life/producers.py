@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import timedelta
 from uuid import UUID
 
@@ -50,12 +51,17 @@ def _filling(model: Model, job_id: UUID, number: int) -> Stage:
     return stage
 
 
-def publish_stage(model: Model, job_id: UUID, number: int, timeout: timedelta) -> None:
+def publish_stage(
+    model: Model, ids: Callable[[], int], job_id: UUID, number: int, timeout: timedelta
+) -> None:
     stage = model.stage(job_id, number)
     if stage.state != "filling":
         # Told again.
         if stage.confirm_by is None:
             raise Refused("SB106")
+        waits = stage.state == "provisional" and not stage.withdrawn
+        if waits and stage.confirm_by <= model.now:
+            model.withdraw(stage, ids)
         return
     _cut(model, stage)
     stage.move("provisional")

@@ -157,6 +157,22 @@ MUTANTS = (
         (f"{ATOMIC}::test_tasks_with_parameters_of_their_own_fill_sends",),
     ),
     Mutant(
+        "a-stage-that-fits-in-no-send-cannot-be-cancelled",
+        "sql/10_create/cut_atomic_batches.sql",
+        "    v_by_stage boolean := p_type.boundary = 'by_stage' and p_stage.ending is null;\n",
+        "    v_by_stage boolean := p_type.boundary = 'by_stage';\n",
+        "nothing ends the stage, nor its job",
+        (f"{ATOMIC}::test_a_stage_that_cannot_be_sealed_can_be_cancelled",),
+    ),
+    Mutant(
+        "a-task-that-fits-in-no-send-cannot-be-cancelled",
+        "sql/10_create/cut_atomic_batches.sql",
+        "        if found and p_stage.ending is null then\n",
+        "        if found then\n",
+        "nothing ends the stage, nor its job",
+        (f"{ATOMIC}::test_a_stage_that_cannot_be_sealed_can_be_cancelled",),
+    ),
+    Mutant(
         "the-last-batch-of-a-run-ends-with-it",
         "sql/10_create/cut_atomic_batches.sql",
         "        if v_next <= v_count then\n",

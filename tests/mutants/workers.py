@@ -257,29 +257,12 @@ MUTANTS = (
     Mutant(
         "a-cancelling-misses-a-batch-of-retries",
         "sql/40_workers/gather_retries.sql",
-        """    order by s.job_id, s.stage
-    for share;
-""",
-        """    order by s.job_id, s.stage;
-""",
+        "        for share skip locked\n    ) as l",
+        "    ) as l",
         "a batch that is gathered while a stage is cancelled stays for ever",
         (
             "tests/operate/test_undoing_a_cancelling.py::"
             "test_a_batch_of_retries_that_is_gathered_while_a_cancelling_is_ordered_is_met_by_it",
-        ),
-    ),
-    Mutant(
-        "retries-are-gathered-into-a-stage-that-was-just-cancelled",
-        "sql/40_workers/gather_retries.sql",
-        """        where s.ending is null
-    ),
-    -- Each batch""",
-        """    ),
-    -- Each batch""",
-        "the cancelling has looked at the batches already, and cancels their tasks alone",
-        (
-            "tests/operate/test_orders_at_once.py"
-            "::test_no_retry_is_gathered_into_a_stage_whose_cancelling_was_just_ordered",
         ),
     ),
     Mutant(
@@ -305,6 +288,29 @@ MUTANTS = (
         "t.parameters, t.task_index, 1)",
         "full batches of later attempts do not fit in a send",
         (f"{ATOMIC}::test_later_attempts_have_room_for_their_digits",),
+    ),
+    Mutant(
+        "a-gathering-waits-for-a-stage",
+        "sql/40_workers/gather_retries.sql",
+        "        for share skip locked\n",
+        "        for share\n",
+        "maintenance waits for a stage while it holds others, and deadlocks",
+        (f"{RETRIES}::test_a_stage_that_is_locked_is_passed_over",),
+    ),
+    Mutant(
+        "retries-are-gathered-before-lost-attempts-end",
+        "sql/50_operate/maintain.sql",
+        """    lost_attempts := stagebus.end_lost_attempts(v_limit);
+    retried_tasks := stagebus.gather_retries(v_limit);
+""",
+        """    retried_tasks := stagebus.gather_retries(v_limit);
+    lost_attempts := stagebus.end_lost_attempts(v_limit);
+""",
+        "maintenance holds a stage while it waits for a slot, and a worker does the reverse",
+        (
+            "tests/workers/test_counters_at_once.py"
+            "::test_maintenance_holds_no_stage_while_it_waits_for_a_slot",
+        ),
     ),
     Mutant(
         "what-waits-in-a-cancelled-stage-fills-the-sweep",

@@ -306,7 +306,7 @@ def test_undoing_a_cancelling_gives_its_tasks_another_attempt_and_reopens_the_jo
 
 def test_what_nobody_started_in_time_is_published_again(client: Client) -> None:
     client.stop_clock()
-    client.set_task_type("work", start_timeout="10 minutes")
+    client.set_task_type("work", start_timeout="10 minutes", timeout="1 hour")
     published = client.published_stage(3, "work")
     client.start(published.messages[0], TOKEN)
     client.advance(MINUTE * 9)

@@ -44,6 +44,22 @@ def test_cancelling_the_job_withdraws_it_and_the_job_ends_with_it(small: Client)
     assert small.count("stages") == 0
 
 
+@pytest.mark.parametrize("meanwhile", [True, False], ids=["before it is gone", "after"])
+def test_a_job_whose_only_stage_was_withdrawn_is_as_before_it(
+    small: Client, meanwhile: bool
+) -> None:
+    job_id = small.create_job()
+    before = small.job(job_id)
+    small.provisional_stage(3, "small", job_id)
+    order = small.order("cancel_job", job_id)
+    if not meanwhile:
+        small.work_orders()
+        assert small.job(job_id).status == "cancelled"
+    small.orders("undo_order", order.order_id)
+    small.work_orders()
+    assert small.job(job_id) == before
+
+
 def test_a_cancelling_of_the_job_that_is_undone_meanwhile(small: Client) -> None:
     published = small.published_stage(2, "small")
     small.run_stage(published)
@@ -129,6 +145,19 @@ def test_what_nobody_could_start_is_not_published_again(small: Client) -> None:
     assert small.publication(told.job_id).status == "confirmed"
     small.advance(timedelta(seconds=11))
     assert small.value("select republished_batches from stagebus.maintain()") == 2
+
+
+def test_what_is_to_be_published_once_is_not_published_again(small: Client) -> None:
+    told = small.provisional_stage(4, "small", timeout=timedelta(minutes=10))
+    one, two = small.claim_batches(2)
+    small.finish_batch(one)
+    small.set_task_type("small", start_timeout=timedelta())
+    for claim in (one, two):
+        small.advance(timedelta(seconds=11))
+        assert small.value("select republished_batches from stagebus.maintain()") == 0
+        assert small.batch(one).state == "queued"
+        small.finish_batch(claim)
+    assert small.publication(told.job_id).status == "confirmed"
 
 
 def test_a_deadline_that_passes_meanwhile_ends_it_after_the_confirmation(small: Client) -> None:

@@ -140,9 +140,8 @@ def test_maintenance_gathers_what_is_due_and_ends_what_is_lost(
     client: Client, published: PublishedStage
 ) -> None:
     client.advance(MINUTE * 2)
-    assert client.maintain(7) == (7, 0)
-    assert client.maintain(7) == (3, 7)
-    assert client.maintain(7) == (0, 3)
+    assert client.maintain(7) == (7, 7)
+    assert client.maintain(7) == (3, 3)
     assert client.maintain(7) == (0, 0)
 
 
@@ -152,9 +151,19 @@ def test_maintenance_is_done_by_one_session_at_a_time(
     client.advance(MINUTE * 2)
     other = client.session()
     with client.transaction():
-        assert client.maintain(4) == (4, 0)
+        assert client.maintain(4) == (4, 4)
         assert other.maintain() == (0, 0)
-    assert other.maintain() == (6, 4)
+    assert other.maintain() == (6, 6)
+
+
+def test_a_stage_that_is_locked_is_passed_over(client: Client, published: PublishedStage) -> None:
+    client.advance(MINUTE * 2)
+    client.end_lost_attempts()
+    other = client.session()
+    with client.transaction():
+        client.order("set_stage", published.job_id, 1, on_failure="wait")
+        assert other.gather_retries() == 0
+    assert other.gather_retries() == 10
 
 
 def test_what_is_not_due_is_not_gathered(client: Client, published: PublishedStage) -> None:
