@@ -7,7 +7,7 @@ from collections.abc import AsyncGenerator
 from bridge.batch import Claim, Message, SendRecord
 from bridge.database import Database
 from bridge.lease import Lease
-from bridge.pages import read_messages
+from bridge.pages import read_pages
 from bridge.send import Outcome, Send
 
 
@@ -25,7 +25,7 @@ class ClaimedBatch:
         self._lease = lease
         self._database = database
 
-    def messages(self) -> AsyncGenerator[Message]:
+    def pages(self) -> AsyncGenerator[list[Message]]:
         """What is left to send, in index order."""
 
         async def read(after_index: int, limit: int) -> list[Message]:
@@ -33,7 +33,7 @@ class ClaimedBatch:
                 lambda: self._database.batch_messages(self.claim, after_index, limit)
             )
 
-        return read_messages(self.claim, read)
+        return read_pages(self.claim, read)
 
     async def outlasts(self, seconds: float) -> bool:
         """True when the lease covers `seconds` more; it is renewed if need be.
