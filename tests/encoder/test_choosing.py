@@ -85,6 +85,18 @@ def counts_in_something_new(patch: Patch) -> None:
     patch.setattr(encoder_check, "ServiceBusMessageBatch", Batch)
 
 
+def takes_more(patch: Patch) -> None:
+    class Batch(ServiceBusMessageBatch):
+        def add_message(self, message: Any) -> None:
+            self._max_size_in_bytes += 1
+            try:
+                super().add_message(message)
+            finally:
+                self._max_size_in_bytes -= 1
+
+    patch.setattr(encoder_check, "ServiceBusMessageBatch", Batch)
+
+
 def has_other_modules(patch: Patch) -> None:
     patch.setitem(sys.modules, TRANSPORT, None)
 
@@ -119,6 +131,7 @@ def traces(_: Patch) -> None:
         (says_more_of_the_envelope, "_message"),
         (keeps_the_bytes_elsewhere, "AttributeError: 'tuple' object"),
         (counts_in_something_new, "total"),
+        (takes_more, "one byte too many: _count"),
         (has_other_modules, "ModuleNotFoundError"),
         (has_another_symbol_for_the_partition_key, "partition_key: _message"),
         (traces, "_message"),
@@ -156,9 +169,10 @@ def test_every_sample_is_looked_at(monkeypatch: Patch) -> None:
     assert {each.split(":")[0] for each in differences()} == {"partition_key", "everything"}
 
 
-def test_a_second_that_passes_meanwhile_is_no_difference(monkeypatch: Patch) -> None:
-    """Messages that live for some time say when they were made."""
-    clock = chain([100.0], repeat(101.0))
+@pytest.mark.parametrize("calls", range(0, 45, 4))
+def test_a_second_that_passes_meanwhile_is_no_difference(monkeypatch: Patch, calls: int) -> None:
+    """Messages that live for some time say when they were made; the SDK asks twice for each."""
+    clock = chain(repeat(100.0, calls), repeat(101.0))
     monkeypatch.setattr(time, "mktime", lambda _: next(clock))
     assert [*differences()] == []
 
