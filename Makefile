@@ -82,6 +82,7 @@ format: $(READY) ## let ruff put the Python in order
 
 bench: $(READY) ## what is claimed about speed, measured: see benchmarks/README.md
 	@$(BIN)/python -m benchmarks.create
+	@$(BIN)/python -m benchmarks.encode
 	@$(BIN)/python -m benchmarks.endpoint
 	@$(BIN)/python -m benchmarks.complete
 	@$(BIN)/python -m benchmarks.advance

@@ -7,7 +7,7 @@ from collections.abc import AsyncGenerator
 from bridge.batch import Claim, Message, SendRecord
 from bridge.database import Database
 from bridge.lease import Lease
-from bridge.pages import read_messages
+from bridge.pages import read_pages
 from bridge.send import Outcome, Send
 
 
@@ -22,21 +22,18 @@ class ClaimedBatch:
         self.claim = claim
         self.refused = 0
         """How many of its tasks the broker has refused, in this claim."""
-        self.pages = 0
-        """How many pages of it were asked for."""
         self._lease = lease
         self._database = database
 
-    def messages(self) -> AsyncGenerator[Message]:
+    def pages(self) -> AsyncGenerator[list[Message]]:
         """What is left to send, in index order."""
 
         async def read(after_index: int, limit: int) -> list[Message]:
-            self.pages += 1
             return await self._lease.persistently(
                 lambda: self._database.batch_messages(self.claim, after_index, limit)
             )
 
-        return read_messages(self.claim, read)
+        return read_pages(self.claim, read)
 
     async def outlasts(self, seconds: float) -> bool:
         """True when the lease covers `seconds` more; it is renewed if need be.

@@ -7,7 +7,6 @@ import time
 from collections import deque
 from contextlib import aclosing
 from enum import Enum
-from itertools import takewhile
 
 from bridge.batch import Claim, Message
 from bridge.claimed import ClaimedBatch
@@ -108,20 +107,20 @@ class Lane:
         if claim.atomic:
             return await self._publish_whole(batch)
         send = await self._new_send(claim)
-        async with aclosing(batch.messages()) as messages:
-            async for message in messages:
-                if send.add(message):
-                    continue
-                if len(send):
-                    if (result := await self._settle(batch, send)) is not None:
-                        return result
-                    send = await self._new_send(claim)
-                    if send.add(message):
-                        continue
-                if (
-                    result := await self._fail_task(batch, message.task_index, TOO_BIG)
-                ) is not None:
-                    return result
+        async with aclosing(batch.pages()) as pages:
+            async for page in pages:
+                left = send.add_all(page)
+                while left:
+                    if len(send):
+                        if (result := await self._settle(batch, send)) is not None:
+                            return result
+                        send = await self._new_send(claim)
+                    else:
+                        index = left[0].task_index
+                        if (result := await self._fail_task(batch, index, TOO_BIG)) is not None:
+                            return result
+                        left = left[1:]
+                    left = send.add_all(left)
         if len(send) and (result := await self._settle(batch, send)) is not None:
             return result
         return Result.QUEUED if await batch.finish() else Result.FENCED
@@ -130,12 +129,13 @@ class Lane:
         """Sends what is left of an atomic batch in one send; it fails as a whole."""
         send = await self._new_send(batch.claim)
         left_over: list[Message] = []
-        async with aclosing(batch.messages()) as messages:
-            async for message in messages:
-                if left_over or not send.add(message):
-                    left_over.append(message)
+        read = 0
+        async with aclosing(batch.pages()) as pages:
+            async for page in pages:
+                read += 1
+                left_over += page if left_over else send.add_all(page)
         # A page is empty, too, once the batch is taken away: those before would be a part of it.
-        if batch.pages > 1 and not await batch.is_ours():
+        if read > 1 and not await batch.is_ours():
             return Result.FENCED
         if left_over:
             return await self._fail(batch, _does_not_fit(send, left_over), attempts=1)
@@ -190,15 +190,15 @@ class Lane:
         while parts:
             messages = parts.popleft()
             part = await self._new_send(batch.claim)
-            fitting = list(takewhile(part.add, messages))
+            rest = part.add_all(messages)
+            if len(part):
+                result = await self._settle(batch, part)
+            else:
+                result = await self._fail_task(batch, messages[0].task_index, TOO_BIG)
+                rest = messages[1:]
             # None is passed over, should the new link take less than the one before.
-            if rest := messages[max(1, len(fitting)) :]:
+            if rest:
                 parts.appendleft(rest)
-            result = (
-                await self._settle(batch, part)
-                if fitting
-                else await self._fail_task(batch, messages[0].task_index, TOO_BIG)
-            )
             if result is not None:
                 return result
         return None

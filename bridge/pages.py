@@ -16,8 +16,11 @@ PAGE_ROWS = 4500
 ReadPage = Callable[[int, int], Coroutine[None, None, list[Message]]]
 
 
-async def read_messages(claim: Claim, read: ReadPage) -> AsyncGenerator[Message]:
-    """What is left of the batch, in the order of its tasks' indexes; raises what `read` raises."""
+async def read_pages(claim: Claim, read: ReadPage) -> AsyncGenerator[list[Message]]:
+    """What is left of the batch, in the order of its tasks' indexes; raises what `read` raises.
+
+    No page is empty.
+    """
     limit = max(1, min(PAGE_ROWS, PAGE_BYTES // max(1, claim.average_body_bytes)))
 
     def after(index: int) -> asyncio.Task[list[Message]]:
@@ -29,8 +32,7 @@ async def read_messages(claim: Claim, read: ReadPage) -> AsyncGenerator[Message]
             full = len(page) == limit
             if full:
                 ahead = after(page[-1].task_index)
-            for message in page:
-                yield message
+            yield page
             if not full:
                 return
     finally:

@@ -18,9 +18,11 @@ from azure.servicebus.exceptions import (
     ServiceBusServerBusyError,
 )
 
+from bridge.encoder_check import chosen_encoder
 from bridge.errors import BrokerUnavailable, EntityUnavailable
 from bridge.failpoints import failpoint
 from bridge.links import IDLE_LIMIT, Entity, Link, Links, cut_link
+from bridge.message_bytes import Common
 from bridge.send import Outcome, Send, Verdict
 from bridge.settings import Settings
 
@@ -66,6 +68,7 @@ class Publisher:
         """Raises SettingsError when the connection string is not one."""
         self._settings = settings
         self._links = Links(settings, idle_limit=idle_limit)
+        self._encoder = chosen_encoder()
         self._entity: Entity | None = None
         self._link: Link | None = None
         self._patience = settings.send_deadline
@@ -106,7 +109,7 @@ class Publisher:
             raise BrokerUnavailable(_describe(error)) from error
         if not whole:
             max_messages = min(max_messages, self._settings.max_send_messages)
-        return Send(batch, max_messages, subject)
+        return Send(self._encoder(batch, Common(subject=subject)), max_messages)
 
     @failpoint
     async def send(self, send: Send) -> Outcome:

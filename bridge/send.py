@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from azure.servicebus import ServiceBusMessage, ServiceBusMessageBatch
-from azure.servicebus.exceptions import MessageSizeExceededError
+from azure.servicebus import ServiceBusMessageBatch
 
 from bridge.batch import Message
+from bridge.encoder import SdkBatch
 
 Verdict = Literal["accepted", "refused", "rejected", "throttled", "unavailable", "unknown"]
 
@@ -30,10 +30,10 @@ class Outcome:
 class Send:
     """One AMQP batch message in the making: what goes to the broker as a whole."""
 
-    def __init__(self, batch: ServiceBusMessageBatch, limit: int, subject: str) -> None:
-        self._batch = batch
+    def __init__(self, packed: SdkBatch, limit: int) -> None:
+        """An empty one for at most `limit` messages."""
+        self._packed = packed
         self._limit = limit
-        self._subject = subject
         self.messages: list[Message] = []
         """What was added, in order."""
 
@@ -51,12 +51,12 @@ class Send:
     @property
     def size(self) -> int:
         """Bytes, as the SDK counts them."""
-        return self._batch.size_in_bytes
+        return self.batch.size_in_bytes
 
     @property
     def max_size(self) -> int:
         """Bytes that it takes, as the SDK counts them."""
-        return self._batch.max_size_in_bytes
+        return self.batch.max_size_in_bytes
 
     @property
     def max_messages(self) -> int:
@@ -64,23 +64,10 @@ class Send:
 
     @property
     def batch(self) -> ServiceBusMessageBatch:
-        return self._batch
+        return self._packed.batch
 
-    def add(self, message: Message) -> bool:
-        """False when the message does not fit any more, and then it was not added."""
-        if len(self.messages) >= self._limit:
-            return False
-        try:
-            self._batch.add_message(
-                ServiceBusMessage(
-                    message.body,
-                    message_id=message.message_id,
-                    subject=self._subject,
-                    content_type="application/json",
-                    application_properties={},
-                )
-            )
-        except MessageSizeExceededError:
-            return False
-        self.messages.append(message)
-        return True
+    def add_all(self, messages: list[Message]) -> list[Message]:
+        """Adds them in order; returns those from the first on that does not fit any more."""
+        added = self._packed.add_all(messages[: self._limit - len(self)])
+        self.messages += messages[:added]
+        return messages[added:]

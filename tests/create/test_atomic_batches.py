@@ -12,6 +12,8 @@ import pytest
 from azure.servicebus import ServiceBusMessageBatch
 
 from bridge.batch import Message
+from bridge.encoder import EncodedBatch
+from bridge.message_bytes import Common
 from bridge.send import Send
 from tests.client import Client, Json
 
@@ -53,11 +55,12 @@ def claimed(client: Client, limit: int = 10**9) -> list[dict[int, int]]:
     batches = []
     for claim in client.claim_batches(1000):
         assert claim.atomic
-        send = Send(ServiceBusMessageBatch(limit), 100_000, claim.task_type)
+        common = Common(subject=claim.task_type)
+        send = Send(EncodedBatch(ServiceBusMessageBatch(limit), common), 100_000)
         sizes: dict[int, int] = {}
         for message in client.batch_messages(claim):
             before = send.size
-            assert send.add(Message(message.task_index, message.message_id, message.body))
+            assert not send.add_all([Message(message.task_index, message.message_id, message.body)])
             sizes[message.task_index] = send.size - before
         batches.append(sizes)
     return batches

@@ -11,6 +11,8 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from bridge.batch import Message
+from bridge.encoder import SdkBatch
+from bridge.message_bytes import Common
 from bridge.send import Send
 from tests.client import Client, Json
 
@@ -52,11 +54,11 @@ def encoded(client: Client) -> tuple[list[int], int]:
     """Bytes of each message in the send that a bridge makes; and of the send, on the wire."""
     claim = client.claim()
     batch = ServiceBusMessageBatch(10**9)
-    send = Send(batch, 10**6, claim.task_type)
+    send = Send(SdkBatch(batch, Common(subject=claim.task_type)), 10**6)
     sizes = []
     for message in client.batch_messages(claim):
         before = send.size
-        assert send.add(Message(message.task_index, message.message_id, message.body))
+        assert not send.add_all([Message(message.task_index, message.message_id, message.body)])
         sizes.append(send.size - before)
     # What the SDK hands to its link.
     wire = bytearray()

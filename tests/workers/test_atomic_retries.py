@@ -9,6 +9,8 @@ from uuid import UUID
 from azure.servicebus import ServiceBusMessageBatch
 
 from bridge.batch import Message
+from bridge.encoder import EncodedBatch
+from bridge.message_bytes import Common
 from bridge.send import Send
 from tests.client import Client, Json, PublishedStage
 
@@ -30,11 +32,12 @@ def sizes(client: Client, limit: int = LIMIT) -> dict[UUID, list[dict[int, int]]
     """Of each stage the batches that wait, each in one send: the bytes of its tasks' messages."""
     found: dict[UUID, list[dict[int, int]]] = {}
     for claim in client.claim_batches(1000):
-        send = Send(ServiceBusMessageBatch(limit), claim.max_send_messages, claim.task_type)
+        packed = EncodedBatch(ServiceBusMessageBatch(limit), Common(subject=claim.task_type))
+        send = Send(packed, claim.max_send_messages)
         batch: dict[int, int] = {}
         for message in client.batch_messages(claim):
             before = send.size
-            assert send.add(Message(message.task_index, message.message_id, message.body))
+            assert not send.add_all([Message(message.task_index, message.message_id, message.body)])
             batch[message.task_index] = send.size - before
         found.setdefault(claim.job_id, []).append(batch)
     return found
