@@ -180,6 +180,7 @@ create table if not exists stagebus_data.tasks (
     token       uuid,
     result      jsonb,
     primary key (job_id, stage, task_index),
+    constraint task_index_starts_at_1 check (task_index >= 1),
     constraint a_processing_task_has_a_token check (state <> 'processing' or token is not null),
     constraint only_a_completed_task_has_a_result check (result is null or state = 'completed')
 ) partition by range (job_id);

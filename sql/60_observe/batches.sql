@@ -1,7 +1,7 @@
 create or replace view stagebus.batches as
 select
-    b.job_id, b.stage, b.batch_id, b.kind, b.state as status, b.destination, b.first_index,
-    b.last_index, b.task_count as tasks, b.scattered, b.atomic, b.dispatch,
+    b.job_id, b.stage, b.batch_id, b.kind::text, b.state::text as status, b.destination,
+    b.first_index, b.last_index, b.task_count as tasks, b.scattered, b.atomic, b.dispatch,
     b.published_through, b.send_count as sends, b.publish_attempts, b.ready_at, b.claimed_by,
     b.claim_epoch, b.lease_until, b.last_error, b.created_at, b.queued_at, b.start_due_at,
     b.unanswered_since

@@ -1,8 +1,8 @@
 -- Reads counters and batches, never tasks.
 create or replace view stagebus.job_progress as
 select
-    j.job_id, j.job_type, j.state as job_status, s.stage, s.task_type, s.state as stage_status,
-    s.task_count as tasks,
+    j.job_id, j.job_type, j.state::text as job_status, s.stage, s.task_type,
+    s.state::text as stage_status, s.task_count::integer as tasks,
     greatest(0, s.task_count - c.ended - p.processing - q.on_queue - p.retry_wait)
         as pending_queue,
     q.on_queue as queued,

@@ -1,6 +1,6 @@
 create or replace view stagebus.jobs as
 select
-    j.job_id, j.job_type, j.state as status, j.parameters, j.created_at, j.created_by,
+    j.job_id, j.job_type, j.state::text as status, j.parameters::jsonb, j.created_at, j.created_by,
     j.started_at, j.ended_at, k.dedupe_key, nullif(d.stage, 0) as due_after_stage, d.due_since,
     j.plan_version, nullif(a.failures, 0) as failed_advances, a.stage_name as failing_stage, a.why,
     a.error, case when a.failures > 0 then a.next_try_at end as next_advance_at

@@ -1,7 +1,7 @@
 -- A row per stage of the plan, or per group of it: what has begun and what has not.
 create or replace view stagebus.plan_progress as
 select
-    j.job_id, j.job_type, j.state as job_status, ps.name, s.group_value,
+    j.job_id, j.job_type, j.state::text as job_status, ps.name, s.group_value,
     coalesce(s.stage, ps.stage) as stage, ps.task_type,
     coalesce(array_to_string(ps.waits_for, ', '), 'all others') as waits_for,
     case
@@ -10,7 +10,7 @@ select
         when a.stage_name = ps.name then 'cannot be made'
         when j.ended_at is not null then 'never began'
         else 'waits' end as status,
-    s.task_count as tasks, s.created_at, s.ended_at
+    s.task_count::integer as tasks, s.created_at, s.ended_at
 from stagebus_data.jobs as j
 join stagebus_data.plan_stages as ps
     on ps.job_type = j.job_type and ps.version = j.plan_version

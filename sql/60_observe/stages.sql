@@ -1,8 +1,9 @@
 create or replace view stagebus.stages as
 select
-    s.job_id, s.stage, s.task_type, s.destination, s.state as status, s.ending,
-    s.repair, s.parameters, s.tolerated_failures, s.deadline, s.on_failure, s.atomic,
-    s.task_count as tasks, s.batch_count as batches, s.body_bytes as bytes,
+    s.job_id, s.stage, s.task_type, s.destination, s.state::text as status,
+    s.ending::text, s.repair, s.parameters::jsonb, s.tolerated_failures::text, s.deadline,
+    s.on_failure::text, s.atomic, s.task_count::integer as tasks,
+    s.batch_count::integer as batches, s.body_bytes as bytes,
     s.created_at, s.sealed_at, s.ended_at, s.confirm_by, s.name, s.group_value, s.skipped
 from stagebus_data.stages as s;
 comment on view stagebus.stages is

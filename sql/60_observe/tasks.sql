@@ -3,7 +3,7 @@ select
     t.job_id::text || '-s' || t.stage::text || '-' || t.task_index::text as task_id,
     t.job_id, t.stage, t.task_index, s.task_type,
     coalesce(t.state, case b.state when 'queued' then 'queued' else 'pending_queue' end) as status,
-    t.attempt, b.batch_id, b.queued_at as batch_queued_at,
+    t.attempt::smallint, b.batch_id, b.queued_at as batch_queued_at,
     s.parameters || coalesce(t.parameters, jsonb_build_object('index', t.task_index))
         as parameters,
     t.result, r.worker, r.started_at, r.lease_until,

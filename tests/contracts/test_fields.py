@@ -89,6 +89,14 @@ def test_a_records_fields_are_the_columns_of_its_view(
         assert column.type in COLUMN_TYPES[kind(annotation)], column.attname
 
 
+def test_no_view_shows_the_types_of_our_tables(client: Client) -> None:
+    assert not client.column(
+        "select a.attrelid::regclass || '.' || a.attname from pg_attribute as a"
+        " join pg_class as c on c.oid = a.attrelid join pg_type as t on t.oid = a.atttypid"
+        " where c.relnamespace = 'stagebus'::regnamespace and t.typtype = 'd'"
+    )
+
+
 def test_a_messages_fields_are_the_keys_of_a_body(client: Client) -> None:
     (message,) = client.published_stage().messages
     assert set(message.content) == set(TaskQueueMessage.model_fields)

@@ -413,7 +413,8 @@ CREATE TABLE stagebus_data.tasks (
     token uuid,
     result jsonb,
     CONSTRAINT a_processing_task_has_a_token CHECK ((((state)::text <> 'processing'::text) OR (token IS NOT NULL))),
-    CONSTRAINT only_a_completed_task_has_a_result CHECK (((result IS NULL) OR ((state)::text = 'completed'::text)))
+    CONSTRAINT only_a_completed_task_has_a_result CHECK (((result IS NULL) OR ((state)::text = 'completed'::text))),
+    CONSTRAINT task_index_starts_at_1 CHECK ((task_index >= 1))
 )
 PARTITION BY RANGE (job_id);
 
@@ -481,7 +482,8 @@ CREATE TABLE stagebus_data.tasks_from_WEEK (
     token uuid,
     result jsonb,
     CONSTRAINT a_processing_task_has_a_token CHECK ((((state)::text <> 'processing'::text) OR (token IS NOT NULL))),
-    CONSTRAINT only_a_completed_task_has_a_result CHECK (((result IS NULL) OR ((state)::text = 'completed'::text)))
+    CONSTRAINT only_a_completed_task_has_a_result CHECK (((result IS NULL) OR ((state)::text = 'completed'::text))),
+    CONSTRAINT task_index_starts_at_1 CHECK ((task_index >= 1))
 )
 WITH (fillfactor='85');
 
@@ -497,7 +499,8 @@ CREATE TABLE stagebus_data.tasks_from_WEEK (
     token uuid,
     result jsonb,
     CONSTRAINT a_processing_task_has_a_token CHECK ((((state)::text <> 'processing'::text) OR (token IS NOT NULL))),
-    CONSTRAINT only_a_completed_task_has_a_result CHECK (((result IS NULL) OR ((state)::text = 'completed'::text)))
+    CONSTRAINT only_a_completed_task_has_a_result CHECK (((result IS NULL) OR ((state)::text = 'completed'::text))),
+    CONSTRAINT task_index_starts_at_1 CHECK ((task_index >= 1))
 )
 WITH (fillfactor='85');
 
