@@ -4,12 +4,13 @@
 create or replace function stagebus.account_for_tasks(
     p_stage stagebus_data.stages,
     p_count bigint
-) returns integer
+) returns stagebus_data.stages
 language plpgsql
 set search_path = stagebus_data, stagebus, pg_temp
 set enable_seqscan = off
 as $$
 declare
+    v_stage    stagebus_data.stages := p_stage;
     v_before   integer := p_stage.task_count;
     v_last     bigint := v_before + p_count;
     v_found    record;
@@ -76,16 +77,14 @@ begin
             p_stage.destination, format('the message of task %s', v_bad.task_index),
             v_constant + v_bad.bytes);
     end if;
-    update stages as s set
-        own_parameters = true,
-        task_count = v_last,
-        body_bytes = s.body_bytes + v_found.total + p_count * v_constant
-            + 2 * (stagebus.digits_up_to(v_last) - stagebus.digits_up_to(v_before))
-    where s.job_id = p_stage.job_id and s.stage = p_stage.stage and s.state = 'filling';
-    return v_last::integer;
+    v_stage.own_parameters := true;
+    v_stage.task_count := v_last;
+    v_stage.body_bytes := p_stage.body_bytes + v_found.total + p_count * v_constant
+        + 2 * (stagebus.digits_up_to(v_last) - stagebus.digits_up_to(v_before));
+    return v_stage;
 end;
 $$;
 comment on function stagebus.account_for_tasks(stagebus_data.stages, bigint) is
     'Checks the p_count tasks with parameters of their own that were added to a filling stage, '
-    'whose row is locked and as it was before them, adds them to its counts, and returns how many '
-    'it now has. Raises SB108, SB110, SB111, SB118.';
+    'whose row is locked and as it was before them, and returns it with them in its counts; '
+    'keep_counts or lay_out_stage writes it. Raises SB108, SB110, SB111, SB118.';

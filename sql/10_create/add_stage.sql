@@ -8,7 +8,7 @@ create or replace function stagebus.add_stage(
     p_group_value text default null,
     p_tolerated_failures text default null,
     p_on_failure text default null
-) returns void
+) returns stagebus_data.stages
 language sql
 set search_path = stagebus_data, stagebus, pg_temp
 as $$
@@ -21,7 +21,8 @@ as $$
         coalesce(p_tolerated_failures, t.tolerated_failures),
         coalesce(p_on_failure, t.on_failure), t.atomic, stagebus.clock()
     from stagebus_data.task_types as t
-    where t.task_type = p_task_type;
+    where t.task_type = p_task_type
+    returning *;
 $$;
 comment on function stagebus.add_stage(uuid, integer, text, jsonb, text, text, text, text) is
-    'Makes a filling stage; the caller has checked that it may be.';
+    'Makes a filling stage and returns it; the caller has checked that it may be.';

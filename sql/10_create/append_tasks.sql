@@ -33,7 +33,7 @@ begin
     insert into tasks (job_id, stage, task_index, parameters)
     select p_job_id, p_stage, v_stage.task_count + a.ordinal, a.task
     from unnest(v_tasks) with ordinality as a (task, ordinal);
-    return stagebus.account_for_tasks(v_stage, v_count);
+    return stagebus.keep_counts(stagebus.account_for_tasks(v_stage, v_count));
 end;
 $$;
 comment on function stagebus.append_tasks(uuid, integer, jsonb[], text, text) is

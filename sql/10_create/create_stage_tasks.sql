@@ -12,14 +12,18 @@ language plpgsql
 security definer
 set search_path = stagebus_data, stagebus, pg_temp
 as $$
+declare
+    v_stage stagebus_data.stages;
 begin
     if stagebus.begin_stage(
         p_job_id, p_stage, p_task_type, create_stage_tasks.parameters, if_exists)
     then
-        perform stagebus.append_numbered_tasks(p_job_id, p_stage, p_task_count);
+        v_stage := stagebus.number_tasks(
+            stagebus.lock_filling_stage(p_job_id, p_stage), p_task_count);
         if coalesce(seal, true) then
-            return stagebus.seal_stage(p_job_id, p_stage);
+            return stagebus.open_for_work(v_stage);
         end if;
+        perform stagebus.keep_counts(v_stage);
     end if;
     return stagebus.summarise_stage(p_job_id, p_stage);
 end;

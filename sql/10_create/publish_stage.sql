@@ -32,7 +32,7 @@ begin
     if v_stage.state = 'filling' then
         -- From when the stage is ours. A duration: a day from a moment may have 23 or 25 hours.
         if stagebus.lay_out_stage(
-            p_job_id, p_stage, 'provisional', stagebus.clock()
+            v_stage, 'provisional', stagebus.clock()
                 + interval '1 second' * extract(epoch from publish_stage.timeout)) = 0
         then
             perform stagebus.confirm_stage(p_job_id, p_stage);

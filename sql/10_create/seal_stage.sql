@@ -8,10 +8,7 @@ security definer
 set search_path = stagebus_data, stagebus, pg_temp
 as $$
 begin
-    if stagebus.lay_out_stage(p_job_id, p_stage, 'open', null) = 0 then
-        perform stagebus.end_stage(p_job_id, p_stage);
-    end if;
-    return stagebus.summarise_stage(p_job_id, p_stage);
+    return stagebus.open_for_work(stagebus.lock_filling_stage(p_job_id, p_stage));
 end;
 $$;
 comment on function stagebus.seal_stage(uuid, integer) is

@@ -17,30 +17,29 @@ begin
         perform stagebus.skip_stage(p_job_id, p_planned);
         return array[p_planned.stage];
     end if;
-    perform stagebus.add_stage(
+    v_stage := stagebus.add_stage(
         p_job_id, p_planned.stage, p_planned.task_type, v_parameters || p_planned.parameters,
         p_planned.name, null, p_planned.tolerated_failures, p_planned.on_failure);
     if p_planned.task_count is not null then
         v_count := stagebus.planned_count(p_planned, v_context);
         if v_count > 0 then
-            perform stagebus.append_numbered_tasks(p_job_id, p_planned.stage, v_count);
+            v_stage := stagebus.number_tasks(v_stage, v_count);
         end if;
     else
         perform stagebus.check_plan_function(p_planned.task_function, p_owner);
         if p_planned.group_by is not null then
             return stagebus.make_grouped_stages(p_job_id, p_planned, v_parameters);
         end if;
-        v_stage := stagebus.lock_filling_stage(p_job_id, p_planned.stage);
         insert into tasks (job_id, stage, task_index, parameters)
         select p_job_id, p_planned.stage, f.number, f.task
         from stagebus.call_plan_function(p_planned.task_function, p_job_id, v_parameters)
             with ordinality as f (task, number);
         get diagnostics v_count = row_count;
         if v_count > 0 then
-            perform stagebus.account_for_tasks(v_stage, v_count);
+            v_stage := stagebus.account_for_tasks(v_stage, v_count);
         end if;
     end if;
-    perform stagebus.seal_stage(p_job_id, p_planned.stage);
+    perform stagebus.open_for_work(v_stage);
     return array[p_planned.stage];
 end;
 $$;

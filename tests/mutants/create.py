@@ -99,11 +99,11 @@ MUTANTS = (
     Mutant(
         "a-seal-tells-after-it-has-made-its-batches",
         "sql/10_create/lay_out_stage.sql",
-        """        perform stagebus.hint_bridges(v_stage.destination);
+        """        perform stagebus.hint_bridges(p_stage.destination);
 """
         + INSERT,
         INSERT
-        + """        perform stagebus.hint_bridges(v_stage.destination);
+        + """        perform stagebus.hint_bridges(p_stage.destination);
 """,
         "every new stage waits for the next poll: it finds its own batches waiting",
         ("tests/create/test_notifications.py::test_a_creation_is_notified_once_at_its_commit",),
@@ -151,7 +151,7 @@ MUTANTS = (
     Mutant(
         "tasks-with-parameters-of-their-own-are-taken-for-numbered-ones",
         "sql/10_create/account_for_tasks.sql",
-        "        own_parameters = true,\n",
+        "    v_stage.own_parameters := true;\n",
         "",
         "batches of large tasks do not fit in a send",
         (f"{ATOMIC}::test_tasks_with_parameters_of_their_own_fill_sends",),
