@@ -3,9 +3,9 @@
 Three questions, each over a database of its own on one server, advanced as a bridge does it:
 
 1. `advance_1000_jobs_ms`: of a thousand jobs of one plan the first stages end at the same moment.
-   How long after that does each have its second stage?
+   How long after that commit is that of each one's second stage?
 2. `advance_1m_begin_ms`: a stage of 1,000 tasks ends; the next one has a task for each of a million
-   objects that a plan's function returns. How long after that is it begun?
+   objects that a plan's function returns. How long after that commit is it begun?
 3. `advance_ratio_to_raw`: making that stage, against `insert … select` of the same function's
    objects into the same table; A B A B …, the ratio taken within each round.
 
@@ -97,23 +97,25 @@ def wait_for_stages(connection: Connection, stage: int, jobs: int) -> None:
         time.sleep(0.2)
 
 
-#: From the end of a first stage to the beginning of the second, in ms.
+#: From the commit that ends a first stage to that of the second, or to its beginning, in ms.
 WAITS = """
-select extract(epoch from b.created_at - a.ended_at) * 1000
+select extract(epoch from {} - pg_xact_commit_timestamp(a.xmin)) * 1000
 from stagebus_data.stages as a
 join stagebus_data.stages as b on b.job_id = a.job_id and b.stage = 2
 where a.stage = 1
 """
 
 
-def run(url: str, plan: list[dict[str, Any]], jobs: int, parameters: dict[str, Any]) -> list[float]:
+def run(
+    url: str, plan: list[dict[str, Any]], jobs: int, parameters: dict[str, Any], until: str
+) -> list[float]:
     """The waits of so many jobs of the plan, whose first stages end in one transaction."""
     with psycopg.connect(url, autocommit=True) as connection:
         connection.execute(
             "select stagebus.define_job_type('bench', %s)", (Jsonb({"stages": plan}),)
         )
 
-        async def until() -> None:
+        async def all_began() -> None:
             ids = [
                 connection.execute(
                     "select stagebus.submit_job('bench', %s)", (Jsonb(parameters),)
@@ -124,8 +126,9 @@ def run(url: str, plan: list[dict[str, Any]], jobs: int, parameters: dict[str, A
             await asyncio.to_thread(end_first_stages, connection, ids)
             await asyncio.to_thread(wait_for_stages, connection, 2, jobs)
 
-        asyncio.run(advancing(url, until))
-        return sorted(float(row[0]) for row in connection.execute(WAITS).fetchall())
+        asyncio.run(advancing(url, all_began))
+        waits = connection.execute(WAITS.format(until)).fetchall()  # type: ignore[arg-type]
+        return sorted(float(row[0]) for row in waits)
 
 
 def pair(connection: Connection, tasks: int) -> tuple[float, float]:
@@ -159,7 +162,9 @@ def pair(connection: Connection, tasks: int) -> tuple[float, float]:
 @click.option("--rounds", default=3, show_default=True)
 def main(jobs: int, tasks: int, rounds: int) -> None:
     """Measure and print; write build/bench-advance.json."""
-    with temporary_postgres(18, settings={"max_wal_size": "8GB"}) as server:
+    with temporary_postgres(
+        18, settings={"max_wal_size": "8GB", "track_commit_timestamp": "on"}
+    ) as server:
         urls = {}
         with psycopg.connect(server.url(), autocommit=True) as connection:
             for name in ("small", "large", "pairs"):
@@ -169,8 +174,8 @@ def main(jobs: int, tasks: int, rounds: int) -> None:
             migrate(url)
             with psycopg.connect(url, autocommit=True) as connection:
                 connection.execute(FUNCTION)
-        waits = run(urls["small"], SMALL, jobs, {})
-        (begin,) = run(urls["large"], LARGE, 1, {"tiles": tasks})
+        waits = run(urls["small"], SMALL, jobs, {}, "pg_xact_commit_timestamp(b.xmin)")
+        (begin,) = run(urls["large"], LARGE, 1, {"tiles": tasks}, "b.created_at")
         with psycopg.connect(urls["pairs"], autocommit=True) as connection:
             plan = Jsonb({"stages": [LARGE[1]]})
             connection.execute("select stagebus.define_job_type('pair', %s)", (plan,))
