@@ -87,15 +87,18 @@ bench: $(READY) ## what is claimed about speed, measured: see benchmarks/README.
 	@$(BIN)/python -m benchmarks.advance
 
 bench-held: $(READY) ## half an hour of publishing and completing, mostly while held: QUICK=1
-	@$(BIN)/python -m benchmarks.held $(if $(QUICK),--quick)
+	@$(BIN)/python -m benchmarks.held $(if $(QUICK),--minutes 0.5 --bucket 5)
 
-lock: $(READY) ## renew requirements.lock and requirements-build.lock
+lock: $(READY) ## renew the locks: requirements.lock, -build.lock and -bench.lock
 	@$(BIN)/pip-compile --quiet --upgrade --generate-hashes --allow-unsafe --no-emit-index-url \
 		--no-emit-find-links --no-emit-trusted-host --strip-extras \
 		--output-file requirements-build.lock requirements-build.in
 	@$(BIN)/pip-compile --quiet --upgrade --generate-hashes --allow-unsafe --no-emit-index-url \
 		--no-emit-find-links --no-emit-trusted-host --strip-extras --extra local --extra dev \
 		--constraint requirements-build.lock --output-file requirements.lock pyproject.toml
+	@$(BIN)/pip-compile --quiet --upgrade --generate-hashes --allow-unsafe --no-emit-index-url \
+		--no-emit-find-links --no-emit-trusted-host --strip-extras --extra bench \
+		--constraint requirements.lock --output-file requirements-bench.lock pyproject.toml
 
 clean: ## remove what was built
 	@rm -rf $(VENV) build dist
