@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 from uuid import UUID
 
 import psycopg
@@ -34,8 +35,10 @@ READY_WITHIN = 60.0
 STOPPED_WITHIN = 30.0
 
 _WAITING = """
-select exists (select from stagebus_data.batches where state = 'pending_queue')
-    or exists (select from stagebus_data.batches where lease_until is not null)
+select
+    exists (select from stagebus_data.batches where state = 'pending_queue')
+        or exists (select from stagebus_data.batches where lease_until is not null),
+    (select min(pause_reason) from stagebus_data.destinations)
 """
 
 
@@ -101,43 +104,56 @@ class Place:
     def wait_until_published(self, within: float = 600.0) -> None:
         """Until no batch waits or is on its way."""
         ends = time.monotonic() + within
-        while self.connection.execute(_WAITING).fetchone() == (True,):
+        while True:
+            ((waiting, paused),) = self.connection.execute(_WAITING).fetchall()
+            if paused is not None:
+                raise RuntimeError(f"a destination is paused: {paused}")
+            if not waiting:
+                return
             if time.monotonic() > ends:
                 raise TimeoutError(f"not published within {within:g} seconds")
             time.sleep(0.02)
 
-    def last_acceptance(self) -> float:
-        """When the last send was recorded, by time.time(): at most one call after its answer."""
-        row = self.connection.execute(
-            "select extract(epoch from max(recorded_at)) from stagebus_data.sends"
-            " where outcome = 'accepted'"
-        ).fetchone()
-        assert row is not None
-        return float(row[0])
+    def last_acceptance(self, job_id: UUID) -> float:
+        """When the job's last send was recorded, by time.time(): one call after its answer."""
+        ((at, messages, tasks),) = self.connection.execute(
+            "select extract(epoch from max(recorded_at)), sum(messages),"
+            " (select sum(task_count) from stagebus_data.stages where job_id = %(job_id)s)"
+            " from stagebus_data.sends where job_id = %(job_id)s and outcome = 'accepted'",
+            {"job_id": job_id},
+        ).fetchall()
+        assert messages == tasks, "each task was accepted once"
+        return float(at)
 
-    def accepted(self) -> int:
-        """Messages that the broker has accepted, by the ledger."""
-        row = self.connection.execute(
-            "select coalesce(sum(messages), 0) from stagebus_data.sends where outcome = 'accepted'"
-        ).fetchone()
-        assert row is not None
-        return int(row[0])
+    def body_bytes(self) -> int:
+        """How long the body of a message is, on average over all stages."""
+        ((size,),) = self.connection.execute(
+            "select sum(body_bytes) / sum(task_count) from stagebus_data.stages"
+        ).fetchall()
+        return int(size)
 
-    def publishing_time(self, tasks: int) -> float:
+    def warm_up(self) -> None:
+        """Every lane of a bridge that has just started opens its link."""
+        self.connection.execute("select stagebus.set_task_type('small', batch_size => 10)")
+        self.create(400, "small")
+        self.wait_until_published()
+
+    def publishing_time(self, tasks: int, bridges: int = 1, **how: Any) -> float:
         """Seconds for so many new tasks, from before their first claim to the last acceptance.
 
-        All of them are there before: the bridges wait, connected, until the destination is resumed.
+        All of them are there before, and the bridges wait, connected, until their destination is
+        resumed. The bridges are new, since one that has published must not see its jobs go away.
         """
         clean(self.connection)
-        self.connection.execute("select stagebus.pause_destination('tasks')")
-        self.create(tasks)
-        self.connection.execute("checkpoint")
-        began = time.time()
-        self.connection.execute("select stagebus.resume_destination('tasks')")
-        self.wait_until_published()
-        took = self.last_acceptance() - began
-        assert self.accepted() == tasks, "each task was accepted once"
-        return took
+        with self.bridges(bridges, **how):
+            self.warm_up()
+            self.connection.execute("select stagebus.pause_destination('tasks')")
+            job_id = self.create(tasks)
+            self.connection.execute("checkpoint")
+            began = time.time()
+            self.connection.execute("select stagebus.resume_destination('tasks')")
+            self.wait_until_published()
+            return self.last_acceptance(job_id) - began
 
 
 @contextmanager
