@@ -18,6 +18,7 @@ loop with fewer tasks, since its rate does not depend on them.
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from uuid import UUID
@@ -90,6 +91,8 @@ class Ours:
 
 @contextmanager
 def procrastinate_jobs(url: str) -> Iterator[Callable[[int], float]]:
+    # It warns of an app in the main module, which a worker could not import; there is no worker.
+    logging.getLogger("procrastinate").setLevel(logging.ERROR)
     app = procrastinate.App(connector=procrastinate.SyncPsycopgConnector(conninfo=url))
 
     @app.task(name="bench", queue="bench")

@@ -38,7 +38,7 @@ def one_round(here: Place, length: float) -> float:
         here.warm_up()
         # This session tells what it did when it ends, or is idle for long.
         here.connection.execute("select pg_stat_force_next_flush()")
-        time.sleep(min(SETTLED, length))
+        time.sleep(SETTLED)
         before, began = transactions(connection), time.monotonic()
         time.sleep(length)
         return (transactions(connection) - before) / (time.monotonic() - began)

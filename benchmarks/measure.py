@@ -186,12 +186,12 @@ def _said(*command: str) -> str:
 
 def _given(options: Mapping[str, Any]) -> list[str]:
     """Options as somebody would type them, defaults included."""
+    flags = {param.name: param.opts[0] for param in click.get_current_context().command.params}
     words = []
     for key, value in options.items():
-        flag = f"--{key.replace('_', '-')}"
         if isinstance(value, bool):
-            words += [flag] if value else []
+            words += [flags[key]] if value else []
         else:
             for each in value if isinstance(value, tuple) else (value,):
-                words += [flag, str(each)]
+                words += [flags[key], str(each)]
     return words
