@@ -12,7 +12,7 @@ The first two take turns on one stage (counted, uncounted, uncounted, counted), 
 each; ratios are taken within such a round. The clients are those of pgbench, with prepared
 statements, on the same two cores: the lightest there are.
 
-    python -m benchmarks.complete [--duration 2] [--rounds 7]
+    python -m benchmarks.complete [--duration 2] [--rounds 5]
 
 For longer, and with publishing: benchmarks.held.
 """
@@ -148,7 +148,7 @@ def one_round(connection: Connection, url: str, tasks: int, seconds: float) -> d
 @program
 @click.option("--tasks", default=64_000, show_default=True, help="For each turn.")
 @click.option("--duration", default=2.0, show_default=True, help="Seconds of each measurement.")
-@click.option("--rounds", default=7, show_default=True)
+@click.option("--rounds", default=5, show_default=True)
 def main(tasks: int, duration: float, rounds: int) -> Measured:
     """Completions per second, and their ratios."""
     with (

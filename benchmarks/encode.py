@@ -7,7 +7,7 @@ The same messages, with bodies of about 300 bytes that are in memory already, ov
 asynchronous client of the SDK to the local endpoint, in full batches of 256 KB, in turn. As long as
 the bridge encodes by the public API itself, the ratio is 1.
 
-    python -m benchmarks.encode [--messages 100000] [--rounds 5]
+    python -m benchmarks.encode [--messages 50000] [--rounds 5]
 """
 
 from __future__ import annotations
@@ -72,7 +72,7 @@ async def by_sdk(sender: ServiceBusSender, messages: Sequence[Message]) -> None:
 
 
 @program
-@click.option("--messages", default=100_000, show_default=True)
+@click.option("--messages", default=50_000, show_default=True)
 @click.option("--rounds", default=5, show_default=True)
 def main(messages: int, rounds: int) -> Measured:
     """Messages per second by the bridge's encoder and by the SDK's."""

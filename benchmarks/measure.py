@@ -79,9 +79,12 @@ def percentile(values: Sequence[float], percent: float) -> float:
     return sorted(values)[max(0, math.ceil(len(values) * percent / 100) - 1)]
 
 
-def paired(rounds: int, parts: Mapping[str, Callable[[], float]]) -> list[dict[str, float]]:
-    """Each part once in every round, in turn, after one round that does not count."""
-    return [{name: part() for name, part in parts.items()} for _ in range(rounds + 1)][1:]
+def paired(
+    rounds: int, parts: Mapping[str, Callable[[], float]], *, warm: bool = False
+) -> list[dict[str, float]]:
+    """Each part once in every round, in turn; after one that does not count, unless all is warm."""
+    measured = [{name: part() for name, part in parts.items()} for _ in range(rounds + (not warm))]
+    return measured[-rounds:]
 
 
 def seconds(act: Callable[[], object]) -> float:

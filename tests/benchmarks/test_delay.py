@@ -51,8 +51,8 @@ def test_an_answer_takes_the_round_trip(echo: int) -> None:
             assert receive(client, 1) == b"?"
             took.append(time.monotonic() - began)
     assert min(took) >= ROUND_TRIP
-    # A timer that rounds up to milliseconds, or a delay that is waited for twice, would show.
-    assert min(took) < ROUND_TRIP + 0.002
+    # A delay that is waited for twice would show.
+    assert min(took) < 1.5 * ROUND_TRIP
 
 
 def test_what_comes_close_together_is_not_delayed_one_after_the_other(echo: int) -> None:
