@@ -4,6 +4,7 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
+BENCH_READY := $(VENV)/.bench-ready
 PIP    := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
 MIN_POPULATION ?= 15000
@@ -12,12 +13,14 @@ MINUTES ?= 10
 SEED ?= 1
 ARGS ?=
 STOPS ?= 200
+QUICK ?=
+QUICK_RESULTS := --results build/bench-quick.json
 
 # Where it is installed, or where CI says that it must be, lint uses it.
 PLPGSQL_CHECK := /usr/share/postgresql/15/extension/plpgsql_check.control
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo demo-retries test lint model mutants audit chaos soak dags format bench bench-held lock clean
+.PHONY: help setup demo demo-retries test lint model mutants audit chaos soak dags format bench bench-held bench-scale bench-report lock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -80,23 +83,32 @@ format: $(READY) ## let ruff put the Python in order
 	@$(BIN)/ruff check --fix .
 	@$(BIN)/ruff format .
 
-bench: $(READY) ## what is claimed about speed, measured: see benchmarks/README.md
-	@$(BIN)/python -m benchmarks.create
-	@$(BIN)/python -m benchmarks.encode
-	@$(BIN)/python -m benchmarks.endpoint
-	@$(BIN)/python -m benchmarks.complete
-	@$(BIN)/python -m benchmarks.advance
+bench: $(BENCH_READY) ## what is claimed about speed, measured: QUICK=1 ARGS="--only relay"
+	@$(BIN)/python -m benchmarks $(if $(QUICK),--quick) $(ARGS)
 
 bench-held: $(READY) ## half an hour of publishing and completing, mostly while held: QUICK=1
-	@$(BIN)/python -m benchmarks.held $(if $(QUICK),--quick)
+	@$(BIN)/python -m benchmarks.held $(if $(QUICK),$(QUICK_RESULTS) --minutes 0.5 --bucket 5)
 
-lock: $(READY) ## renew requirements.lock and requirements-build.lock
+bench-scale: $(READY) ## what grows with tasks, batches, jobs and bridges, and how: QUICK=1 ARGS="--most 10000000"
+	@$(BIN)/python -m benchmarks.scale $(if $(QUICK),$(QUICK_RESULTS) --most 10000) $(ARGS)
+
+bench-report: $(READY) ## what was measured into the tables and plots of benchmarks/README.md
+	@$(BIN)/python -m benchmarks.report
+
+$(BENCH_READY): $(READY) requirements-bench.lock
+	@$(PIP) --require-hashes --no-build-isolation -r requirements-bench.lock
+	@touch $@
+
+lock: $(READY) ## renew the locks: requirements.lock, -build.lock and -bench.lock
 	@$(BIN)/pip-compile --quiet --upgrade --generate-hashes --allow-unsafe --no-emit-index-url \
 		--no-emit-find-links --no-emit-trusted-host --strip-extras \
 		--output-file requirements-build.lock requirements-build.in
 	@$(BIN)/pip-compile --quiet --upgrade --generate-hashes --allow-unsafe --no-emit-index-url \
 		--no-emit-find-links --no-emit-trusted-host --strip-extras --extra local --extra dev \
 		--constraint requirements-build.lock --output-file requirements.lock pyproject.toml
+	@$(BIN)/pip-compile --quiet --upgrade --generate-hashes --allow-unsafe --no-emit-index-url \
+		--no-emit-find-links --no-emit-trusted-host --strip-extras --extra bench \
+		--constraint requirements.lock --output-file requirements-bench.lock pyproject.toml
 
 clean: ## remove what was built
 	@rm -rf $(VENV) build dist

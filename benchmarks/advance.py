@@ -7,7 +7,7 @@ Three questions, each over a database of its own on one server, advanced as a br
 2. `advance_1m_begin_ms`: a stage of 1,000 tasks ends; the next one has a task for each of a million
    objects that a plan's function returns. How long after that commit is it begun?
 3. `advance_ratio_to_raw`: making that stage, against `insert … select` of the same function's
-   objects into the same table; A B A B …, the ratio taken within each round.
+   objects into the same table, in turn, the ratio taken within each round.
 
     python -m benchmarks.advance [--jobs 1000] [--tasks 1000000] [--rounds 3]
 """
@@ -15,27 +15,31 @@ Three questions, each over a database of its own on one server, advanced as a br
 from __future__ import annotations
 
 import asyncio
-import json
-import platform
 import statistics
 import time
-from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
 
 import click
 import psycopg
-from psycopg.rows import TupleRow
 from psycopg.types.json import Jsonb
 
+from benchmarks.measure import (
+    Measured,
+    once,
+    paired,
+    percentile,
+    program,
+    ratios,
+    seconds,
+    short,
+)
+from benchmarks.place import Connection, clean, database
 from bridge import listener
 from bridge.advancing import LANES, Advancing
 from bridge.database import Database
-from bridge.local.postgres import temporary_postgres
 from bridge.migrate import migrate
 from bridge.witness import Witness
-
-Connection = psycopg.Connection[TupleRow]
 
 FUNCTION = """
 create schema gis;
@@ -131,40 +135,36 @@ def run(
         return sorted(float(row[0]) for row in waits)
 
 
-def pair(connection: Connection, tasks: int) -> tuple[float, float]:
-    """Seconds of making the stage by advance_job, and of the raw insert."""
-    connection.execute("checkpoint")
+def ours(connection: Connection, tasks: int) -> float:
+    """Seconds of making the stage by advance_job."""
+    clean(connection)
     row = connection.execute(
         "select stagebus.submit_job('pair', %s)", (Jsonb({"tiles": tasks}),)
     ).fetchone()
     assert row is not None
-    began = time.perf_counter()
-    connection.execute("select stagebus.advance_job(%s)", (row[0],))
-    ours = time.perf_counter() - began
-    connection.execute("truncate stagebus_data.jobs, stagebus_data.tasks, stagebus_data.batches"
-                       " cascade")  # fmt: skip
-    connection.execute("checkpoint")
-    began = time.perf_counter()
-    connection.execute(
-        "insert into stagebus_data.tasks (job_id, stage, task_index, parameters)"
-        " select j.job_id, 1, f.number, f.task from stagebus.new_job_id() as j (job_id),"
-        " gis.tiles(null, %s) with ordinality as f (task, number)",
-        (Jsonb({"tiles": tasks}),),
+    return seconds(lambda: connection.execute("select stagebus.advance_job(%s)", (row[0],)))
+
+
+def raw(connection: Connection, tasks: int) -> float:
+    """Seconds of inserting the same objects."""
+    clean(connection)
+    return seconds(
+        lambda: connection.execute(
+            "insert into stagebus_data.tasks (job_id, stage, task_index, parameters)"
+            " select j.job_id, 1, f.number, f.task from stagebus.new_job_id() as j (job_id),"
+            " gis.tiles(null, %s) with ordinality as f (task, number)",
+            (Jsonb({"tiles": tasks}),),
+        )
     )
-    theirs = time.perf_counter() - began
-    connection.execute("truncate stagebus_data.tasks")
-    return ours, theirs
 
 
-@click.command()
+@program
 @click.option("--jobs", default=1000, show_default=True)
 @click.option("--tasks", default=1_000_000, show_default=True)
 @click.option("--rounds", default=3, show_default=True)
-def main(jobs: int, tasks: int, rounds: int) -> None:
-    """Measure and print; write build/bench-advance.json."""
-    with temporary_postgres(
-        18, settings={"max_wal_size": "8GB", "track_commit_timestamp": "on"}
-    ) as server:
+def main(jobs: int, tasks: int, rounds: int) -> Measured:
+    """How soon jobs advance, and what making a planned stage costs."""
+    with database({"track_commit_timestamp": "on"}) as server:
         urls = {}
         with psycopg.connect(server.url(), autocommit=True) as connection:
             for name in ("small", "large", "pairs"):
@@ -179,29 +179,17 @@ def main(jobs: int, tasks: int, rounds: int) -> None:
         with psycopg.connect(urls["pairs"], autocommit=True) as connection:
             plan = Jsonb({"stages": [LARGE[1]]})
             connection.execute("select stagebus.define_job_type('pair', %s)", (plan,))
-            pair(connection, tasks // 10)
-            pairs = [pair(connection, tasks) for _ in range(rounds)]
-    ratios = [ours / theirs for ours, theirs in pairs]
-    result = {
-        "advance_1000_jobs_ms": {
-            "p50": round(statistics.median(waits)),
-            "p99": round(waits[int(len(waits) * 0.99) - 1]),
-            "max": round(waits[-1]),
-        },
-        "advance_1m_begin_ms": round(begin, 1),
-        "advance_ratio_to_raw": round(statistics.median(ratios), 2),
-        "advance_ratio_to_raw_spread": [round(min(ratios), 2), round(max(ratios), 2)],
-        "advance_seconds": round(statistics.median(ours for ours, _ in pairs), 2),
-        "jobs": jobs,
-        "tasks": tasks,
-        "rounds": rounds,
-        "python": platform.python_version(),
-        "machine": f"{platform.machine()}, {platform.system()}",
+            pairs = paired(
+                rounds,
+                {"ours": lambda: ours(connection, tasks), "raw": lambda: raw(connection, tasks)},
+            )
+    return {
+        f"advance_{jobs}_jobs_ms_p50": once(statistics.median(waits), "ms"),
+        f"advance_{jobs}_jobs_ms_p99": once(percentile(waits, 99), "ms"),
+        f"advance_{jobs}_jobs_ms_max": once(waits[-1], "ms"),
+        f"advance_{short(tasks)}_begin_ms": once(begin, "ms"),
+        "advance_ratio_to_raw": ratios(pairs, "ours", "raw"),
     }
-    Path("build").mkdir(exist_ok=True)
-    Path("build/bench-advance.json").write_text(json.dumps(result, indent=2) + "\n")
-    for name, value in result.items():
-        click.echo(f"{name:28} {value}")
 
 
 if __name__ == "__main__":

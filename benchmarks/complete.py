@@ -12,30 +12,26 @@ The first two take turns on one stage (counted, uncounted, uncounted, counted), 
 each; ratios are taken within such a round. The clients are those of pgbench, with prepared
 statements, on the same two cores: the lightest there are.
 
-    python -m benchmarks.complete [--seconds 2] [--rounds 7]
+    python -m benchmarks.complete [--duration 2] [--rounds 5]
 
 For longer, and with publishing: benchmarks.held.
 """
 
 from __future__ import annotations
 
-import json
-import platform
 import re
-import statistics
 import subprocess
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from uuid import UUID
 
 import click
 import psycopg
-from psycopg.rows import TupleRow
 
-from bridge.local.postgres import DEFAULT_VERSION, server_binaries, temporary_postgres
-from bridge.migrate import migrate
+from benchmarks.measure import Measured, over, program, ratios
+from benchmarks.place import Connection, clean, create, database
+from bridge.local.postgres import server_binaries
 
 CLIENTS = 16
 TOKEN = UUID(int=1)
@@ -60,21 +56,13 @@ select count(*) from stagebus.complete_tasks(
 #: The part of the function that counts; uncounted is the function without it.
 COUNTS = r"update counter_slots .*?if not found.*?end if;"
 
-Connection = psycopg.Connection[TupleRow]
-
 
 def stage_in_work(connection: Connection, tasks: int, at_once: int) -> None:
     """A stage whose tasks all run, and who is to complete which; nothing else is left behind."""
     connection.execute("truncate bench.work")
-    connection.execute(
-        "truncate stagebus_data.jobs, stagebus_data.tasks, stagebus_data.counter_slots,"
-        " stagebus_data.counter_groups, stagebus_data.running_attempts cascade"
-    )
+    clean(connection)
     with connection.transaction():
-        connection.execute(
-            "select stagebus.create_stage_tasks(stagebus.create_job('bench'), 1, 'h3_hexagon', %s)",
-            (tasks,),
-        )
+        create(connection, tasks)
         connection.execute(
             "insert into stagebus_data.running_attempts"
             " select job_id, stage, task_index, 1, null, now(), now() + interval '1 day'"
@@ -157,50 +145,28 @@ def one_round(connection: Connection, url: str, tasks: int, seconds: float) -> d
     return rates
 
 
-def ratios(rounds: Sequence[dict[str, float]], above: str, below: str) -> dict[str, object]:
-    found = [rates[above] / rates[below] for rates in rounds]
-    return {
-        "median": round(statistics.median(found), 3),
-        "spread": [round(min(found), 3), round(max(found), 3)],
-    }
-
-
-@click.command()
+@program
 @click.option("--tasks", default=64_000, show_default=True, help="For each turn.")
-@click.option("--seconds", default=2.0, show_default=True, help="How long each is measured.")
-@click.option("--rounds", default=7, show_default=True)
-def main(tasks: int, seconds: float, rounds: int) -> None:
-    """Measure and print; write build/bench-complete.json."""
-    with temporary_postgres(settings={"max_wal_size": "8GB"}) as server:
-        url = server.url()
-        migrate(url)
-        with psycopg.connect(url, autocommit=True) as connection:
-            connection.execute(SCAFFOLD)
-            one_round(connection, url, tasks, 1)
-            result = all_rounds(connection, url, tasks, seconds, rounds)
-    result |= {
-        "postgresql": DEFAULT_VERSION,
-        "python": platform.python_version(),
-        "machine": f"{platform.machine()}, {platform.system()}",
+@click.option("--duration", default=2.0, show_default=True, help="Seconds of each measurement.")
+@click.option("--rounds", default=5, show_default=True)
+def main(tasks: int, duration: float, rounds: int) -> Measured:
+    """Completions per second, and their ratios."""
+    with (
+        database() as server,
+        psycopg.connect(server.url(), autocommit=True) as connection,
+    ):
+        connection.execute(SCAFFOLD)
+        one_round(connection, server.url(), tasks, 1)
+        measured = [one_round(connection, server.url(), tasks, duration) for _ in range(rounds)]
+    result: Measured = {
+        "completion_ratio_to_uncounted": ratios(measured, "counted", "uncounted"),
+        "complete_tasks_ratio_to_single": ratios(measured, "hundreds", "counted"),
+        "completion_ratio_held_to_free": ratios(measured, "held", "counted"),
     }
-    Path("build").mkdir(exist_ok=True)
-    Path("build/bench-complete.json").write_text(json.dumps(result, indent=2) + "\n")
-    for key, value in result.items():
-        click.echo(f"{key:32} {value}")
-
-
-def all_rounds(
-    connection: Connection, url: str, tasks: int, seconds: float, rounds: int
-) -> dict[str, object]:
-    measured = [one_round(connection, url, tasks, seconds) for _ in range(rounds)]
-    result: dict[str, object] = {
-        f"{kind}_per_s": round(statistics.median(rates[kind] for rates in measured))
+    return result | {
+        f"{kind}_completions_per_s": over([rates[kind] for rates in measured], "tasks/s")
         for kind in measured[0]
     }
-    result["completion_ratio_to_uncounted"] = ratios(measured, "counted", "uncounted")
-    result["complete_tasks_ratio_to_single"] = ratios(measured, "hundreds", "counted")
-    result["held_ratio_to_free"] = ratios(measured, "held", "counted")
-    return result | {"seconds": seconds, "rounds": rounds, "clients": CLIENTS}
 
 
 if __name__ == "__main__":

@@ -1,86 +1,112 @@
-"""How much faster are messages put into the SDK's batch by our encoder than by the SDK's own?
+"""How much faster is the bridge's way to make and send a batch than the SDK's public API?
 
-Both fill batches with 666 messages whose bodies have 300 bytes, about what one send on the Standard
-tier takes, from an empty batch to one that could be sent. They take turns, A B A B …, and the ratio
-is taken within each round. What is done with a batch afterwards is the same for both.
+bridge  what a lane does: Publisher.new_send, Send.add_all, Publisher.send
+sdk     create_message_batch, ServiceBusMessage and add_message for each, send_messages
 
-    python -m benchmarks.encode [--rounds 11] [--messages 6660]
+The same messages, with bodies of about 300 bytes that are in memory already, over the same
+asynchronous client of the SDK to the local endpoint, in full batches of 256 KB, in turn.
+
+    python -m benchmarks.encode [--messages 50000] [--rounds 5]
 """
 
 from __future__ import annotations
 
-import json
-import platform
-import statistics
+import asyncio
 import time
-from importlib.metadata import version
-from pathlib import Path
+from collections.abc import Callable, Coroutine, Sequence
+from uuid import uuid4
 
 import click
-from azure.servicebus import ServiceBusMessageBatch
+from azure.servicebus.aio import ServiceBusClient, ServiceBusSender
+from azure.servicebus.exceptions import MessageSizeExceededError
 
+from benchmarks.measure import Measured, over, paired, program, ratios
+from benchmarks.relay import message_of
 from bridge.batch import Message
-from bridge.encoder import EncodedBatch, SdkBatch
-from bridge.encoder_check import chosen_encoder
-from bridge.message_bytes import Common
+from bridge.local.endpoint.process import run_endpoint
+from bridge.publisher import ENVELOPE_SLACK, Publisher
+from bridge.send import Send
+from bridge.settings import Settings
 
-PER_BATCH = 666
-BODY_BYTES = 300
-
-#: As long as an id is of a task in the middle of a million.
-ID = "0193a3b5-7b1c-7000-8000-0123456789ab-s1-{}.1.1.0123456789abcdef"
+MAX_BYTES = 262_144
+MAX_MESSAGES = 4_500
 
 
-def batch_of_messages() -> list[Message]:
+def messages_of(count: int, size: int = 313) -> list[Message]:
+    """Such as batch_messages returns; each list has its own ids."""
+    nonce, body = uuid4().hex[:10], b"x" * size
+    job_id = uuid4()
     return [
-        Message(index, ID.format(500_000 + index), b"x" * BODY_BYTES) for index in range(PER_BATCH)
+        Message(index, f"{job_id}-s1-{index}.1.1.{nonce}", body) for index in range(1, count + 1)
     ]
 
 
-def per_second(encoder: type[SdkBatch], messages: list[Message], batches: int) -> float:
-    """Messages per second, each batch a new one."""
-    began = time.perf_counter()
-    for _ in range(batches):
-        batch = ServiceBusMessageBatch()
-        added = encoder(batch, Common(subject="h3_hexagon")).add_all(messages)
-        assert added == len(batch) == len(messages), "all of them fit"
-    return batches * len(messages) / (time.perf_counter() - began)
+async def by_bridge(publisher: Publisher, messages: list[Message]) -> None:
+    async def new_send() -> Send:
+        return await publisher.new_send(
+            "queue", "tasks", max_bytes=MAX_BYTES, max_messages=MAX_MESSAGES, subject="h3_hexagon"
+        )
+
+    left = messages
+    while left:
+        send = await new_send()
+        left = send.add_all(left)
+        assert (await publisher.send(send)).verdict == "accepted"
 
 
-@click.command()
-@click.option("--rounds", type=click.IntRange(1), default=11, show_default=True)
-@click.option("--messages", type=click.IntRange(PER_BATCH), default=6660, show_default=True)
-def main(rounds: int, messages: int) -> None:
-    """Measure and print; write build/bench-encode.json."""
-    assert chosen_encoder() is EncodedBatch, "the installed SDK differs from ours"
-    page, batches = batch_of_messages(), messages // PER_BATCH
-    per_second(SdkBatch, page, 1)
-    per_second(EncodedBatch, page, 1)
-    # Ours has many more to do, so that its times are long enough to be measured.
-    pairs = [
-        (per_second(EncodedBatch, page, batches * 30), per_second(SdkBatch, page, batches))
-        for _ in range(rounds)
-    ]
-    ratios = [ours / sdks for ours, sdks in pairs]
-    ours_per_s, sdks_per_s = (statistics.median(each) for each in zip(*pairs, strict=True))
-    result = {
-        "encode_ratio_to_sdk": round(statistics.median(ratios), 1),
-        "encode_ratio_to_sdk_spread": [round(min(ratios), 1), round(max(ratios), 1)],
-        "encoded_per_s": round(ours_per_s),
-        "encoded_us_per_message": round(1e6 / ours_per_s, 2),
-        "sdk_encoded_per_s": round(sdks_per_s),
-        "sdk_us_per_message": round(1e6 / sdks_per_s, 1),
-        "per_batch": PER_BATCH,
-        "body_bytes": BODY_BYTES,
-        "rounds": rounds,
-        "azure_servicebus": version("azure-servicebus"),
-        "python": platform.python_version(),
-        "machine": f"{platform.machine()}, {platform.system()}",
+async def by_sdk(sender: ServiceBusSender, messages: Sequence[Message]) -> None:
+    size = MAX_BYTES - ENVELOPE_SLACK
+    batch = await sender.create_message_batch(size)
+    for message in messages:
+        made = message_of(message.message_id, message.body)
+        try:
+            batch.add_message(made)
+        except MessageSizeExceededError:
+            await sender.send_messages(batch)
+            batch = await sender.create_message_batch(size)
+            batch.add_message(made)
+    await sender.send_messages(batch)
+
+
+@program
+@click.option("--messages", default=50_000, show_default=True)
+@click.option("--rounds", default=5, show_default=True)
+def main(messages: int, rounds: int) -> Measured:
+    """Messages per second by the bridge's encoder and by the SDK's."""
+    with run_endpoint(["tasks"]) as endpoint, asyncio.Runner() as runner:
+        publisher = Publisher(Settings(
+            database_url="", servicebus_connection_string=endpoint.connection_string
+        ))  # fmt: skip
+        client = ServiceBusClient.from_connection_string(endpoint.connection_string, retry_total=0)
+        sender = client.get_queue_sender("tasks")
+
+        def rate(
+            send: Callable[[Sequence[Message]], Coroutine[object, object, None]],
+        ) -> Callable[[], float]:
+            def run() -> float:
+                made = messages_of(messages)
+                began = time.perf_counter()
+                runner.run(send(made))
+                return messages / (time.perf_counter() - began)
+
+            return run
+
+        rates = paired(
+            rounds,
+            {
+                "bridge": rate(lambda made: by_bridge(publisher, made)),
+                "sdk": rate(lambda made: by_sdk(sender, made)),
+            },
+        )
+        assert endpoint.counts()["entities"]["tasks"]["stored"] == 2 * (rounds + 1) * messages
+        runner.run(publisher.close())
+        runner.run(sender.close())
+        runner.run(client.close())
+    return {
+        "relay_ratio_to_sdk": ratios(rates, "bridge", "sdk"),
+        "bridge_encoder_msgs_per_s": over([each["bridge"] for each in rates], "messages/s"),
+        "sdk_encoder_msgs_per_s": over([each["sdk"] for each in rates], "messages/s"),
     }
-    Path("build").mkdir(exist_ok=True)
-    Path("build/bench-encode.json").write_text(json.dumps(result, indent=2) + "\n")
-    for name, value in result.items():
-        click.echo(f"{name:28} {value}")
 
 
 if __name__ == "__main__":

@@ -11,14 +11,13 @@ round: one batch is encoded by the SDK, and its message ids are written over in 
 from __future__ import annotations
 
 import asyncio
-import json
-import platform
 import time
 
 import click
 from azure.servicebus import ServiceBusMessage
 from azure.servicebus.aio import ServiceBusClient
 
+from benchmarks.measure import Measured, once, program
 from bridge.local.endpoint.process import RunningEndpoint, run_endpoint
 
 BODY = bytes(300)
@@ -71,36 +70,32 @@ def client_of(endpoint: RunningEndpoint) -> ServiceBusClient:
     return ServiceBusClient.from_connection_string(endpoint.connection_string, retry_total=0)
 
 
-@click.command()
+async def measured(endpoint: RunningEndpoint, messages: int, completed: int) -> Measured:
+    async with client_of(endpoint) as client:
+        await send(client, 1)  # To warm up.
+        before, began = cpu(endpoint), time.perf_counter()
+        sent = await send(client, messages)
+        took, used = time.perf_counter() - began, cpu(endpoint) - before
+        counts = endpoint.counts()["entities"]["tasks"]
+        assert counts["duplicates_dropped"] > 0, "the warm-up's ids come again: detection is on"
+        memory = endpoint.get("/counts")[PROCESS]["max_rss_bytes"]  # type: ignore[index]
+        before = cpu(endpoint)
+        done = await complete(client, min(completed, sent))
+    return {
+        "endpoint_messages_per_s": once(sent / took, "messages/s"),
+        "endpoint_us_per_message": once(used / sent * 1e6, "µs"),
+        "endpoint_max_rss_mib": once(memory / 1024**2, "MiB"),
+        "endpoint_us_per_completed": once((cpu(endpoint) - before) / done * 1e6, "µs"),
+    }
+
+
+@program
 @click.option("--messages", type=click.IntRange(1), default=1_000_000, show_default=True)
 @click.option("--completed", type=click.IntRange(1), default=20_000, show_default=True)
-def main(messages: int, completed: int) -> None:
-    """Print the endpoint's cost per message, and its memory with all of them held."""
-
-    async def run(endpoint: RunningEndpoint) -> dict[str, float | int]:
-        async with client_of(endpoint) as client:
-            await send(client, 1)  # To warm up.
-            before, began = cpu(endpoint), time.perf_counter()
-            sent = await send(client, messages)
-            seconds, used = time.perf_counter() - began, cpu(endpoint) - before
-            counts = endpoint.counts()["entities"]["tasks"]
-            assert counts["duplicates_dropped"] > 0, "the warm-up's ids come again: detection is on"
-            memory = endpoint.get("/counts")[PROCESS]["max_rss_bytes"]  # type: ignore[index]
-            before = cpu(endpoint)
-            done = await complete(client, min(completed, sent))
-        return {
-            "messages": sent,
-            "held": counts["active"],
-            "messages_per_s": round(sent / seconds),
-            "endpoint_us_per_message": round(used / sent * 1e6, 2),
-            "endpoint_max_rss_mib": round(memory / 1024**2),
-            "endpoint_us_per_completed": round((cpu(endpoint) - before) / done * 1e6, 1),
-        }
-
+def main(messages: int, completed: int) -> Measured:
+    """The endpoint's cost per message, and its memory with all of them held."""
     with run_endpoint(["tasks"]) as endpoint:
-        figures = asyncio.run(run(endpoint))
-    machine = f"{platform.machine()}, Python {platform.python_version()}"
-    click.echo(json.dumps({"machine": machine, **figures}, indent=2))
+        return asyncio.run(measured(endpoint, messages, completed))
 
 
 if __name__ == "__main__":

@@ -14,32 +14,27 @@ of time; calls and their times are those that PostgreSQL counts (track_functions
 that the endpoint has stored.
 
     python -m benchmarks.held [--minutes 10] [--only offered]
-    python -m benchmarks.held --quick               # half a minute each, to see that it works
+    python -m benchmarks.held --minutes 0.5 --bucket 5      # to see that it works
 """
 
 from __future__ import annotations
 
-import json
-import platform
 import subprocess
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import click
 import psycopg
-from psycopg.rows import TupleRow
 
 from benchmarks.complete import CLIENTS, SCAFFOLD, TOKEN, held, stage_in_work
-from bridge.local.demo.processes import Processes
-from bridge.local.endpoint.process import RunningEndpoint, run_endpoint
-from bridge.local.postgres import DEFAULT_VERSION, server_binaries, temporary_postgres
-from bridge.local.stack import LocalStack
-from bridge.migrate import migrate
+from benchmarks.measure import Measured, Series, once, program, say
+from benchmarks.place import Connection, create, place
+from bridge.local.endpoint.process import RunningEndpoint
+from bridge.local.postgres import server_binaries
 
 OFFERED = 1000.0
 PHASES = ("offered", "free", "held")
@@ -76,8 +71,6 @@ _CALLS = """
 select funcname, sum(calls), sum(total_time)
 from pg_stat_user_functions where schemaname = 'stagebus' group by funcname
 """
-
-Connection = psycopg.Connection[TupleRow]
 
 
 @dataclass(frozen=True)
@@ -155,10 +148,7 @@ class Producer:
                 self._over.wait(0.05)
 
     def _create(self, connection: Connection, tasks: int) -> None:
-        connection.execute(
-            "select stagebus.create_stage_tasks(stagebus.create_job('held'), 1, 'small', %s)",
-            (tasks,),
-        )
+        create(connection, tasks, "small")
         self.created += tasks
 
 
@@ -166,28 +156,19 @@ def stored(endpoint: RunningEndpoint) -> int:
     return endpoint.counts()["entities"]["tasks"]["stored"]
 
 
-def run_phase(
-    name: str, seconds: float, bucket: float, fastest: float, say: Callable[[str], None]
-) -> list[dict[str, float]]:
+def run_phase(name: str, length: float, bucket: float, fastest: float) -> list[dict[str, float]]:
     """One of PHASES; a row for each bucket."""
     offered = OFFERED if name == "offered" else None
     with ExitStack() as stack:
-        folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-        server = stack.enter_context(
-            temporary_postgres(settings={"max_wal_size": "8GB", "track_functions": "pl"})
-        )
-        url = server.url()
-        migrate(url)
-        connection = stack.enter_context(psycopg.connect(url, autocommit=True))
-        prepare(connection, round((offered or fastest) * 1.1 * (seconds + WARM_UP + bucket)))
-        endpoint = stack.enter_context(run_endpoint(["tasks"]))
+        here = stack.enter_context(place({"track_functions": "pl"}))
+        url, connection, endpoint = here.server.url(), here.connection, here.endpoint
+        prepare(connection, round((offered or fastest) * 1.1 * (length + WARM_UP + bucket)))
         if name != "free":
             stack.enter_context(held(url))
         producer = Producer(url, endpoint, offered)
-        processes = stack.enter_context(Processes(LocalStack(server, endpoint), folder))
-        processes.start_bridge()
+        (process,) = stack.enter_context(here.bridges())
         stack.enter_context(producer.producing())
-        stack.enter_context(completing(url, seconds + WARM_UP + bucket, offered))
+        stack.enter_context(completing(url, length + WARM_UP + bucket, offered))
 
         def look() -> Look:
             rows = connection.execute(_CALLS).fetchall()
@@ -198,9 +179,9 @@ def run_phase(
         looks = [look()]
         began = looks[0].at
         rows: list[dict[str, float]] = []
-        while looks[-1].at - began < seconds - bucket / 2:
+        while looks[-1].at - began < length - bucket / 2:
             time.sleep(began + len(looks) * bucket - time.monotonic())
-            processes.check()
+            assert process.poll() is None, "the bridge lives"
             looks.append(look())
             rows.append({"at_s": round(looks[-1].at - began), **looks[-1].since(looks[-2])})
             say(_line(rows[-1]))
@@ -209,7 +190,6 @@ def run_phase(
 
 def prepare(connection: Connection, tasks: int) -> None:
     """A stage whose tasks run and are to be completed; a task type for those to be published."""
-    connection.execute("create role demo_bridge login in role stagebus_bridge")
     connection.execute(SCAFFOLD)
     stage_in_work(connection, tasks, 1)
     # Its messages are not what is published.
@@ -254,25 +234,32 @@ def mean(rows: list[dict[str, float]], name: str) -> float:
     return sum(row[name] for row in rows) / len(rows)
 
 
-def summary(phases: Mapping[str, list[dict[str, float]]]) -> dict[str, object]:
-    """The figures that are claimed."""
-    found: dict[str, object] = {}
+def summary(phases: Mapping[str, list[dict[str, float]]]) -> Measured:
+    """The figures that are claimed, and the curves."""
+    found: Measured = {}
     for what, column in (("published", "published_per_s"), ("completed", "completes_per_s")):
         if rows := phases.get("offered"):
-            found[f"held_{what}_part_of_offered"] = round(mean(rows, column) / OFFERED, 4)
+            found[f"held_{what}_part_of_offered"] = once(mean(rows, column) / OFFERED)
         for name in ("free", "held"):
             if rows := phases.get(name):
-                found[f"{name}_{what}_per_s"] = round(mean(rows, column))
-                found[f"{name}_{what}_last_to_first"] = round(rows[-1][column] / rows[0][column], 3)
+                found[f"{name}_{what}_per_s"] = once(mean(rows, column), "tasks/s")
+                found[f"{name}_{what}_last_to_first"] = once(rows[-1][column] / rows[0][column])
         if phases.get("free") and phases.get("held"):
             ratio = mean(phases["held"], column) / mean(phases["free"], column)
-            found[f"{what}_ratio_held_to_free"] = round(ratio, 3)
+            found[f"{what}_ratio_held_to_free"] = once(ratio, "×")
+        found[f"{what}_while_held"] = curves(phases, column, "tasks/s")
     for name, rows in phases.items():
-        found[f"{name}_claim_ms_first_and_last"] = [rows[0]["claim_ms"], rows[-1]["claim_ms"]]
-    return found
+        found[f"{name}_claim_ms_first"] = once(rows[0]["claim_ms"], "ms")
+        found[f"{name}_claim_ms_last"] = once(rows[-1]["claim_ms"], "ms")
+    return found | {"claim_ms_while_held": curves(phases, "claim_ms", "ms")}
 
 
-@click.command()
+def curves(phases: Mapping[str, Sequence[Mapping[str, float]]], column: str, y: str) -> Series:
+    lines = {name: [(row["at_s"], row[column]) for row in rows] for name, rows in phases.items()}
+    return Series("seconds", y, lines, logarithmic=False)
+
+
+@program
 @click.option("--minutes", default=10.0, show_default=True, help="For each of the three.")
 @click.option("--bucket", default=30.0, show_default=True, help="Seconds.")
 @click.option("--only", type=click.Choice(PHASES), multiple=True, help="These of the three.")
@@ -282,30 +269,13 @@ def summary(phases: Mapping[str, list[dict[str, float]]]) -> dict[str, object]:
     show_default=True,
     help="Completions per second for which tasks are made at full rate.",
 )
-@click.option("--quick", is_flag=True, help="Half a minute each, in buckets of 5 seconds.")
-def main(minutes: float, bucket: float, only: tuple[str, ...], fastest: float, quick: bool) -> None:
-    """Measure and print; write build/bench-held.json."""
-    if quick:
-        minutes, bucket = 0.5, 5.0
+def main(minutes: float, bucket: float, only: tuple[str, ...], fastest: float) -> Measured:
+    """Publishing and completing, bucket by bucket, free and held."""
     phases: dict[str, list[dict[str, float]]] = {}
     for name in only or PHASES:
-        click.echo(f"{name}\n {' '.join(_SHOWN)}")
-        phases[name] = run_phase(name, minutes * 60, bucket, fastest, click.echo)
-    result = summary(phases) | {
-        "offered_per_s": OFFERED,
-        "minutes": minutes,
-        "clients": CLIENTS,
-        "tasks_in_a_batch": BATCH,
-        "postgresql": DEFAULT_VERSION,
-        "python": platform.python_version(),
-        "machine": f"{platform.machine()}, {platform.system()}",
-    }
-    Path("build").mkdir(exist_ok=True)
-    Path("build/bench-held.json").write_text(
-        json.dumps(result | {"buckets": phases}, indent=2) + "\n"
-    )
-    for key, value in result.items():
-        click.echo(f"{key:36} {value}")
+        say(f"{name}\n {' '.join(_SHOWN)}")
+        phases[name] = run_phase(name, minutes * 60, bucket, fastest)
+    return summary(phases)
 
 
 if __name__ == "__main__":
