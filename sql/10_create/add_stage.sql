@@ -9,10 +9,13 @@ create or replace function stagebus.add_stage(
     p_tolerated_failures text default null,
     p_on_failure text default null
 ) returns stagebus_data.stages
-language sql
+language plpgsql
 set search_path = stagebus_data, stagebus, pg_temp
 as $$
-    insert into stagebus_data.stages (
+declare
+    v_stage stagebus_data.stages;
+begin
+    insert into stages (
         job_id, stage, name, group_value, task_type, destination, parameters, nonce,
         tolerated_failures, on_failure, atomic, created_at)
     select
@@ -20,9 +23,11 @@ as $$
         right(replace(gen_random_uuid()::text, '-', ''), 10),
         coalesce(p_tolerated_failures, t.tolerated_failures),
         coalesce(p_on_failure, t.on_failure), t.atomic, stagebus.clock()
-    from stagebus_data.task_types as t
+    from task_types as t
     where t.task_type = p_task_type
-    returning *;
+    returning * into v_stage;
+    return v_stage;
+end;
 $$;
 comment on function stagebus.add_stage(uuid, integer, text, jsonb, text, text, text, text) is
     'Makes a filling stage and returns it; the caller has checked that it may be.';

@@ -4,12 +4,15 @@ create or replace function stagebus.create_job(
     parameters jsonb default '{}',
     dedupe_key text default null
 ) returns uuid
-language sql
+language plpgsql
 security definer
 set search_path = stagebus_data, stagebus, pg_temp
 as $$
-    select a.job_id
-    from stagebus.add_job(p_job_type, create_job.parameters, create_job.dedupe_key, null) as a;
+begin
+    return (
+        select a.job_id
+        from stagebus.add_job(p_job_type, create_job.parameters, create_job.dedupe_key, null) as a);
+end;
 $$;
 comment on function stagebus.create_job(text, jsonb, text) is
     'Creates a job and returns its id; a dedupe key that was used before returns that job''s id. '

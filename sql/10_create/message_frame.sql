@@ -4,10 +4,12 @@
 -- takes 54 bytes, or 63 when a long task type makes the properties long.
 create or replace function stagebus.message_frame(p_stage stagebus_data.stages)
 returns table (fixed integer, numbered integer, common jsonb)
-language sql
+language plpgsql
 stable
 set search_path = stagebus_data, stagebus, pg_temp
 as $$
+begin
+    return query
     select
         stagebus.message_head_bytes(j.job_type, p_stage)
             + octet_length(stagebus.task_id(p_stage.job_id, p_stage.stage, 0)) - 1
@@ -20,6 +22,7 @@ as $$
         nullif(p_stage.parameters, '{}')
     from jobs as j
     where j.job_id = p_stage.job_id;
+end;
 $$;
 comment on function stagebus.message_frame(stagebus_data.stages) is
     'For message_bytes. fixed: bytes of a message beside its parameters, index and attempt; '

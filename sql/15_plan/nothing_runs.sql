@@ -1,10 +1,11 @@
 -- Whether all that a job can do is done, but for its final stage.
 create or replace function stagebus.nothing_runs(p_job_id uuid) returns boolean
-language sql
+language plpgsql
 stable
 set search_path = stagebus_data, stagebus, pg_temp
 as $$
-    select not exists (
+begin
+    return not exists (
         select
         from stages as s
         where s.job_id = p_job_id
@@ -16,6 +17,7 @@ as $$
             select
             from stages as s
             where s.job_id = p_job_id and s.state = 'failed' and s.on_failure = 'wait'));
+end;
 $$;
 comment on function stagebus.nothing_runs(uuid) is
     'True when no stage of a job with a plan runs, can begin, or failed and waits for an operator; '

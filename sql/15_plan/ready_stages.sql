@@ -2,10 +2,12 @@
 -- is over. What failed is not over, so what waits for it does not begin.
 create or replace function stagebus.ready_stages(p_job_id uuid)
 returns setof stagebus_data.plan_stages
-language sql
+language plpgsql
 stable
 set search_path = stagebus_data, stagebus, pg_temp
 as $$
+begin
+    return query
     select ps.*
     from jobs as j
     join plan_stages as ps on ps.job_type = j.job_type and ps.version = j.plan_version
@@ -19,6 +21,7 @@ as $$
             where s.ended_at is null or s.state = 'failed'
                 or stagebus.being_retried(p_job_id, s.stage))
     order by ps.stage;
+end;
 $$;
 comment on function stagebus.ready_stages(uuid) is
     'The stages of a job''s plan that can begin; never the final one.';

@@ -5,12 +5,15 @@ create or replace function stagebus.fail_task(
     p_error text,
     retry boolean default true
 ) returns text
-language sql
+language plpgsql
 security definer
 set search_path = stagebus_data, stagebus, pg_temp
 as $$
-    select f.verdict
-    from stagebus.fail_tasks(array[p_task_id], p_token, array[p_error], fail_task.retry) as f;
+begin
+    return (
+        select f.verdict
+        from stagebus.fail_tasks(array[p_task_id], p_token, array[p_error], fail_task.retry) as f);
+end;
 $$;
 comment on function stagebus.fail_task(text, uuid, text, boolean) is
     'fail_tasks for one task: returns its verdict. Raises SB115, SB116.';

@@ -1,11 +1,12 @@
 -- How a stage ended whose last task has: its own tolerance decides whether failures are errors in
 -- a completed stage or the failure of the stage.
 create or replace function stagebus.stage_end_state(p_stage stagebus_data.stages) returns text
-language sql
+language plpgsql
 immutable
 set search_path = stagebus_data, stagebus, pg_temp
 as $$
-    select case
+begin
+    return case
         when p_stage.ending = 'deadline' and p_stage.completed + p_stage.failed < p_stage.task_count
             then 'failed'
         when p_stage.cancelled > 0 or p_stage.ending = 'cancel' and p_stage.task_count = 0
@@ -18,6 +19,7 @@ as $$
             then 'failed'
         else 'completed_with_errors'
     end;
+end;
 $$;
 comment on function stagebus.stage_end_state(stagebus_data.stages) is
     'completed, completed_with_errors, failed (more failures than it tolerates, or its deadline '

@@ -12,13 +12,16 @@ create or replace function stagebus.start_task(
     lease_until timestamptz,
     ask_again_after interval
 )
-language sql
+language plpgsql
 security definer
 set search_path = stagebus_data, stagebus, pg_temp
 as $$
+begin
+    return query
     select s.task_id, s.verdict, s.parameters, s.lease_until, s.ask_again_after
     from stagebus.start_tasks(
         array[p_task_id], array[p_attempt], array[p_nonce], p_token, worker) as s;
+end;
 $$;
 comment on function stagebus.start_task(text, integer, text, uuid, text) is
     'start_tasks for one task.';

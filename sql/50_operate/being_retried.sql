@@ -4,15 +4,17 @@ create or replace function stagebus.being_retried(
     p_job_id uuid,
     p_stage integer
 ) returns boolean
-language sql
+language plpgsql
 stable
 set search_path = stagebus_data, stagebus, pg_temp
 as $$
-    select exists (
+begin
+    return exists (
         select
         from stagebus_data.orders as o
         where o.job_id = p_job_id and o.stage = p_stage and o.action = 'retry_tasks'
             and o.state = 'working');
+end;
 $$;
 comment on function stagebus.being_retried(uuid, integer) is
     'True while an order to retry tasks of the stage is worked off.';

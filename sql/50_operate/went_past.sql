@@ -3,11 +3,12 @@ create or replace function stagebus.went_past(
     p_job_id uuid,
     p_stage integer
 ) returns boolean
-language sql
+language plpgsql
 stable
 set search_path = stagebus_data, stagebus, pg_temp
 as $$
-    select exists (
+begin
+    return exists (
         select
         from stagebus_data.jobs as j
         where j.job_id = p_job_id and j.state in ('completed', 'completed_with_errors'))
@@ -25,6 +26,7 @@ as $$
             and (ps.waits_for is null or s.name = any (ps.waits_for))
         join stagebus_data.stages as later on later.job_id = j.job_id and later.name = ps.name
         where j.job_id = p_job_id and ps.name <> s.name);
+end;
 $$;
 comment on function stagebus.went_past(uuid, integer) is
     'True when the job has completed, or has a later stage: by its plan, where it has one.';
