@@ -15,7 +15,7 @@ from bridge.connection import CALL_DEADLINE
 from bridge.errors import DatabaseUnavailable, IncompatibleDatabase
 from bridge.failpoints import failpoint
 from bridge.orders import Advance, DueJob, Maintained, OrderReport
-from bridge.session import DURABLY_THERE, Session
+from bridge.session import DURABLY_THERE, SOON_THERE, Session
 
 #: The versions of stagebus.api_version() that this bridge can work with.
 API_VERSIONS = range(1, 2)
@@ -225,12 +225,22 @@ class Database(Session):
 
     @failpoint
     async def advance_job(self, due: DueJob) -> Advance:
-        """Makes the job's next stages, in a transaction of its own."""
+        """Makes the job's next stages, in a transaction of its own.
+
+        A crash of the server may undo it a moment later, unless the plan has functions, which may
+        write as well. Then the job is due again: nothing of its new stages was sent or started,
+        since a claim waits for the disk, and with it all that was committed before.
+        """
         patience = due.timeout.total_seconds()
         if due.calls_functions:
             return await self._advance_with_functions(due, patience)
         _, (advance,) = await self._rows(
-            Advance, ADVANCE, "stagebus.advance_job(%s)", (due.job_id,), within=patience
+            Advance,
+            ADVANCE,
+            "stagebus.advance_job(%s)",
+            (due.job_id,),
+            within=patience,
+            there=SOON_THERE,
         )
         return advance
 
@@ -287,6 +297,7 @@ class Database(Session):
         call: str,
         arguments: Sequence[object],
         within: float | None = None,
+        there: str = DURABLY_THERE,
     ) -> tuple[datetime, list[T]]:
         """What a call answers, and which server."""
         async with self._connected(within=within) as connection:
@@ -294,7 +305,7 @@ class Database(Session):
             assert server is not None
             cursor = connection.cursor(row_factory=class_row(kind))
             await cursor.execute(
-                f"select {columns} from {DURABLY_THERE}, {call}",  # noqa: S608
+                f"select {columns} from {there}, {call}",  # noqa: S608
                 (server, *arguments),
             )
             return server, await cursor.fetchall()

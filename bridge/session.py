@@ -27,12 +27,25 @@ DURABLY = "set_config('synchronous_commit', 'on', true)"
 #: What a server is told to set that was started at another time than the call expects.
 ANOTHER_SERVER = "another server"
 
-#: The same, for a call that only the server may do that was asked what it remembers. For any other
-#: the value is wrong, so the whole call fails: that costs a third of what a function would.
-DURABLY_THERE = (
-    "set_config('synchronous_commit', case pg_postmaster_start_time() when %s then 'on'"
-    f" else '{ANOTHER_SERVER}' end, true)"
-)
+
+def _there(synchronous_commit: str) -> str:
+    """Joined to a call that only the server may do that was asked what it remembers.
+
+    For any other the value is wrong, so the whole call fails: that costs a third of what a function
+    would.
+    """
+    return (
+        "set_config('synchronous_commit', case pg_postmaster_start_time() when %s"
+        f" then '{synchronous_commit}' else '{ANOTHER_SERVER}' end, true)"
+    )
+
+
+#: Its commit waits for the disk.
+DURABLY_THERE = _there("on")
+
+#: Its commit may come to the disk a moment later, and with any other that waits for it: for what is
+#: done again when it is lost, and what nobody acts on without a commit that waits.
+SOON_THERE = _there("off")
 
 
 class Session:
