@@ -1,10 +1,10 @@
 """Does a claim take longer the more batches wait?
 
-Two databases of one server, in which 100 and 100,000 batches wait. In each, in turn: a stage of
-four batches is created, four batches are claimed (and timed) and finished, so that as many wait as
-before. A bridge claims those after the last one that it had claimed, and now and then looks at all
-of them (a full look); both are timed. The sessions do not wait for the disk, which would hide a
-difference.
+Two databases of one server, in which 100 and 100,000 batches wait; in each, 100,000 others are
+queued already, so that PostgreSQL has the same plans. In each, in turn: a stage of four batches is
+created, four batches are claimed (and timed) and finished, so that as many wait as before. A bridge
+claims those after the last one that it had claimed, and now and then looks at all of them (a full
+look); both are timed. The sessions do not wait for the disk, which would hide a difference.
 
     python -m benchmarks.claim [--waiting 100 --waiting 100000] [--claims 500] [--rounds 3]
 """
@@ -35,14 +35,19 @@ Claims = list[tuple[object, object, int, int]]
 
 
 class Backlog:
-    """A database in which so many batches wait, of one task each."""
+    """A database in which so many batches wait and others are queued, of one task each."""
 
-    def __init__(self, connection: Connection, waiting: int) -> None:
+    def __init__(self, connection: Connection, waiting: int, queued: int) -> None:
         self._connection = connection
         self._bridge_id = uuid4()
         self._hint = 0
         connection.execute("set synchronous_commit = off")
         connection.execute("select stagebus.set_task_type('tiny', batch_size => 1)")
+        create(connection, queued, "tiny")
+        connection.execute(
+            "update stagebus_data.batches set state = 'queued', queued_at = clock_timestamp(),"
+            " published_through = last_index"
+        )
         create(connection, waiting, "tiny")
         connection.execute("vacuum (analyze) stagebus_data.batches")
 
@@ -91,9 +96,8 @@ def main(sizes: tuple[int, ...], claims: int, rounds: int) -> Measured:
                 name = f"waiting_{waiting}"
                 connection.execute(f"create database {name}")  # type: ignore[call-overload]
                 migrate(server.url(name))
-                backlogs[waiting] = Backlog(
-                    stack.enter_context(psycopg.connect(server.url(name), autocommit=True)), waiting
-                )
+                other = stack.enter_context(psycopg.connect(server.url(name), autocommit=True))
+                backlogs[waiting] = Backlog(other, waiting, max(sizes))
         one_round(backlogs, claims // 10 + 1, full=False)
         looks = [one_round(backlogs, claims, full=False) for _ in range(rounds)]
         full = [one_round(backlogs, claims // 5 + 1, full=True) for _ in range(rounds)]

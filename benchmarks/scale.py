@@ -158,13 +158,14 @@ def by_batches(here: Place, most: int, rounds: int) -> Curves:
     """A database for each size, as in benchmarks.claim; seconds of a claim."""
     backlogs = {}
     with ExitStack() as stack:
-        for waiting in powers(1, most // 10):
+        sizes = powers(1, most // 10)
+        for waiting in sizes:
             name = f"waiting_{waiting}"
             here.connection.execute(f"create database {name}")  # type: ignore[call-overload]
             url = here.server.url(name)
             migrate(url)
             connection = stack.enter_context(psycopg.connect(url, autocommit=True))
-            backlogs[waiting] = Backlog(connection, waiting)
+            backlogs[waiting] = Backlog(connection, waiting, max(sizes))
         measured = [claims_of(backlogs, CLAIMS, full=False) for _ in range(rounds + 1)][1:]
     return {
         "claim": [
