@@ -1,4 +1,4 @@
-"""An advance does not wait for the disk: what a crash takes of it is done again, and was not sent."""
+"""What a crash takes of an advance, which does not wait for the disk, was not sent: it is redone."""
 
 from __future__ import annotations
 
