@@ -1,4 +1,4 @@
-"""What a crash takes of an advance, which does not wait for the disk, was not sent: it is redone."""
+"""What a crash takes of an advance, which does not wait for the disk, is done again."""
 
 from __future__ import annotations
 
