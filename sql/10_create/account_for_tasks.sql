@@ -8,6 +8,7 @@ create or replace function stagebus.account_for_tasks(
 language plpgsql
 set search_path = stagebus_data, stagebus, pg_temp
 set enable_seqscan = off
+set jit = off
 as $$
 declare
     v_stage    stagebus_data.stages := p_stage;

@@ -12,6 +12,8 @@ language plpgsql
 stable
 security definer
 set search_path = stagebus_data, stagebus, pg_temp
+set enable_seqscan = off
+set jit = off
 as $$
 declare
     v_batch    stagebus_data.batches;

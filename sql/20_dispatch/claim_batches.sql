@@ -26,6 +26,11 @@ create or replace function stagebus.claim_batches(
 language plpgsql
 security definer
 set search_path = stagebus_data, stagebus, pg_temp
+set enable_seqscan = off
+set jit = off
+set enable_hashjoin = off
+set enable_mergejoin = off
+set plan_cache_mode = force_generic_plan
 as $$
 declare
     v_now         timestamptz := stagebus.clock();
@@ -127,7 +132,7 @@ begin
     end loop;
 
     return query
-    with candidate as (
+    with candidate as materialized (
         select b.job_id, b.batch_id,
             case
                 -- An order to cancel is obeyed before it comes to this batch.

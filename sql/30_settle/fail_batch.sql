@@ -10,6 +10,8 @@ create or replace function stagebus.fail_batch(
 language plpgsql
 security definer
 set search_path = stagebus_data, stagebus, pg_temp
+set enable_seqscan = off
+set jit = off
 as $$
 declare
     v_now   timestamptz := stagebus.clock();

@@ -7,6 +7,8 @@ create or replace function stagebus.finish_batch(
 language plpgsql
 security definer
 set search_path = stagebus_data, stagebus, pg_temp
+set enable_seqscan = off
+set jit = off
 as $$
 declare
     v_now   timestamptz := stagebus.clock();

@@ -17,22 +17,27 @@ declare
     v_stages  integer[];
     v_indexes integer[];
 begin
-    with ended as (
-        select e.job_id, e.stage, e.task_index, e.error, t.attempt,
-            p_retry and t.attempt < ty.max_attempts as again,
-            -- Doubled for each attempt; between half of it and the whole, so that tasks that
-            -- failed together do not come back together.
-            case when p_backoff then
-                least(ty.max_retry_delay, ty.retry_delay * 2 ^ least(t.attempt - 1, 30))
-                    * (0.5 + random() / 2)
-                else interval '0' end as delay
+    -- Looked up by all of their key before they are joined: a stage's key would lead to all of it.
+    with found as materialized (
+        select t.job_id, t.stage, t.task_index, e.error, t.attempt
         from unnest(p_job_ids, p_stages, p_task_indexes, p_errors)
             as e (job_id, stage, task_index, error)
         join tasks as t on t.job_id = e.job_id and t.stage = e.stage
             and t.task_index = e.task_index
-        join stages as s on s.job_id = t.job_id and s.stage = t.stage
-        join task_types as ty on ty.task_type = s.task_type
         where t.state = 'processing'
+    ),
+    ended as (
+        select f.job_id, f.stage, f.task_index, f.error, f.attempt,
+            p_retry and f.attempt < ty.max_attempts as again,
+            -- Doubled for each attempt; between half of it and the whole, so that tasks that
+            -- failed together do not come back together.
+            case when p_backoff then
+                least(ty.max_retry_delay, ty.retry_delay * 2 ^ least(f.attempt - 1, 30))
+                    * (0.5 + random() / 2)
+                else interval '0' end as delay
+        from found as f
+        join stages as s on s.job_id = f.job_id and s.stage = f.stage
+        join task_types as ty on ty.task_type = s.task_type
     ),
     gone as (
         delete from running_attempts as r

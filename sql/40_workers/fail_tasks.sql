@@ -8,6 +8,8 @@ create or replace function stagebus.fail_tasks(
 language plpgsql
 security definer
 set search_path = stagebus_data, stagebus, pg_temp
+set enable_seqscan = off
+set jit = off
 as $$
 declare
     v_job_ids uuid[];

@@ -6,6 +6,8 @@ create or replace function stagebus.heartbeat_tasks(
 language plpgsql
 security definer
 set search_path = stagebus_data, stagebus, pg_temp
+set enable_seqscan = off
+set jit = off
 as $$
 declare
     v_now timestamptz := stagebus.clock();
@@ -13,14 +15,19 @@ begin
     perform stagebus.require_read_committed('heartbeat_tasks');
     perform stagebus.lock_tasks(p_task_ids);
     return query
-    with held as (
-        select distinct t.job_id, t.stage, t.task_index, v_now + ty.timeout as lease_until
+    -- Looked up by all of their key before they are joined: a stage's key would lead to all of it.
+    with found as materialized (
+        select distinct t.job_id, t.stage, t.task_index
         from stagebus.parse_task_ids(p_task_ids) as i
         join tasks as t on t.job_id = i.job_id and t.stage = i.stage
             and t.task_index = i.task_index
-        join stages as s on s.job_id = t.job_id and s.stage = t.stage
-        join task_types as ty on ty.task_type = s.task_type
         where t.state = 'processing' and t.token = p_token
+    ),
+    held as (
+        select f.job_id, f.stage, f.task_index, v_now + ty.timeout as lease_until
+        from found as f
+        join stages as s on s.job_id = f.job_id and s.stage = f.stage
+        join task_types as ty on ty.task_type = s.task_type
     ),
     extended as (
         update running_attempts as r set lease_until = h.lease_until

@@ -10,6 +10,8 @@ returns table (
 language plpgsql
 security definer
 set search_path = stagebus_data, stagebus, pg_temp
+set enable_seqscan = off
+set jit = off
 as $$
 declare
     v_limit integer := least(greatest(coalesce(p_limit, 1000), 1), 100000);

@@ -6,6 +6,8 @@ create or replace function stagebus.work_order(
 language plpgsql
 security definer
 set search_path = stagebus_data, stagebus, pg_temp
+set enable_seqscan = off
+set jit = off
 as $$
 declare
     v_order  stagebus_data.orders;
