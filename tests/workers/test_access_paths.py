@@ -10,9 +10,10 @@ from uuid import UUID, uuid4
 
 from tests.client import Client
 
-#: Tables that grow with tasks, batches or jobs.
+#: Tables of which more rows were read than that, one after the other and along indexes.
 GROWING = (
-    "select relname || ' ' || seq_tup_read || ' ' || coalesce(idx_tup_fetch, 0) from pg_stat_user_tables"
+    "select relname || ' ' || seq_tup_read || ' ' || coalesce(idx_tup_fetch, 0)"
+    " from pg_stat_user_tables"
     " where schemaname = 'stagebus_data' and seq_tup_read + coalesce(idx_tup_fetch, 0) > %s"
 )
 
