@@ -6,7 +6,8 @@ stable
 set search_path = stagebus_data, stagebus, pg_temp
 as $$
 begin
-    return coalesce((select t.at from stagebus_data.test_clock as t where t.only_row), clock_timestamp());
+    return coalesce(
+        (select t.at from stagebus_data.test_clock as t where t.only_row), clock_timestamp());
 end;
 $$;
 comment on function stagebus.clock() is

@@ -233,8 +233,8 @@ MUTANTS = (
     Mutant(
         "one-attempt-more-than-allowed",
         "sql/40_workers/end_attempts.sql",
-        "p_retry and t.attempt < ty.max_attempts as again",
-        "p_retry and t.attempt <= ty.max_attempts as again",
+        "p_retry and f.attempt < ty.max_attempts as again",
+        "p_retry and f.attempt <= ty.max_attempts as again",
         "a task whose attempts are spent is tried once more",
         (f"{RETRIES}::test_the_last_attempt_fails_the_task",),
     ),
