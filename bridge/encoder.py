@@ -49,6 +49,10 @@ class SdkBatch:
                 return added
         return len(messages)
 
+    def packed(self) -> ServiceBusMessageBatch:
+        """The batch with all that was added, as it is sent."""
+        return self.batch
+
 
 class EncodedBatch(SdkBatch):
     """A batch of the SDK's with messages that are encoded here.
@@ -59,6 +63,7 @@ class EncodedBatch(SdkBatch):
     def __init__(self, batch: ServiceBusMessageBatch, common: Common) -> None:
         super().__init__(batch, common)
         self._template = Template(common)
+        self._sections: list[bytes] = []
 
     def add_all(self, messages: Sequence[Message]) -> int:
         batch = self.batch
@@ -70,20 +75,44 @@ class EncodedBatch(SdkBatch):
             batch._messages = _Unlisted()
         size, limit = batch.size_in_bytes, batch.max_size_in_bytes
         encode = self._template.encode
-        fitting: list[bytes] = []
+        before = len(self._sections)
         for message in islice(messages, first, None):
-            encoded = encode(message.message_id, message.body)
-            length = len(encoded)
-            # What is around it in the batch, as the SDK counts it.
-            size_after = size + length + (5 if length < 256 else 8)
+            section = encode(message.message_id, message.body)
+            # The SDK counts all of it.
+            size_after = size + len(section)
             if size_after > limit:
                 break
-            fitting.append(encoded)
+            self._sections.append(section)
             size = size_after
-        batch._message[5].extend(fitting)
-        batch._count += len(fitting)
+        added = len(self._sections) - before
+        batch._count += added
         batch._size = size
-        return first + len(fitting)
+        return first + added
+
+    def packed(self) -> ServiceBusMessageBatch:
+        if self._sections:
+            data = self.batch._message[5]
+            data[:] = [_Sections(data[0], self._sections)]
+            self._sections = []
+        return self.batch
+
+
+class _Sections(bytes):
+    """The data of several sections in the place of the first one's.
+
+    The SDK writes the length of a section's data, then the data: with all sections in it at once
+    that is a sixth of the work. What this says of its length is that of the first message.
+    """
+
+    _length: int
+
+    def __new__(cls, first: bytes, others: list[bytes]) -> _Sections:
+        joined = super().__new__(cls, b"".join((first, *others)))
+        joined._length = len(first)
+        return joined
+
+    def __len__(self) -> int:
+        return self._length
 
 
 class _Unlisted(list[ServiceBusMessage]):

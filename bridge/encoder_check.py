@@ -103,9 +103,14 @@ def _differences(
 def _filled(
     encoder: type[SdkBatch], common: Common, messages: list[Message], limit: int
 ) -> dict[str, Any]:
-    """All that the SDK's batch consists of, but for the list that a send does not look at."""
+    """All that the SDK's batch consists of, but for the list that a send does not look at.
+
+    Its message is that which goes to the broker.
+    """
     from azure.servicebus.aio._transport._pyamqp_transport_async import PyamqpTransportAsync
 
     batch = ServiceBusMessageBatch(limit, amqp_transport=PyamqpTransportAsync)
-    added = encoder(batch, common).add_all(messages)
-    return {**vars(batch), "_messages": None, "added": added}
+    filled = encoder(batch, common)
+    added = filled.add_all(messages)
+    sent = PyamqpTransportAsync.encode_message(filled.packed())  # type: ignore[arg-type]
+    return {**vars(batch), "_messages": None, "_message": bytes(sent), "added": added}

@@ -52,22 +52,27 @@ class Template:
         self._before = _header(common) + _annotations(common)
         self._fields = _fields_after_id(common)
         self._after_id = self._fields + _application_properties(common) + _DATA
-        self._starts: dict[int, bytes] = {}
+        self._frames: dict[tuple[int, int], tuple[bytes, bytes]] = {}
 
     def encode(self, message_id: str, body: bytes) -> bytes:
+        """The message, as the data section of a batch."""
         encoded_id = message_id.encode()
-        length = len(encoded_id)
-        # Most ids of a send are of one or two lengths.
-        start = self._starts.get(length) or self._start(length)
-        return b"".join((start, encoded_id, self._after_id, _start(0xA0, len(body)), body))
+        # Most messages of a send are of a few lengths.
+        key = len(encoded_id), len(body)
+        start, middle = self._frames.get(key) or self._frame(*key)
+        return b"".join((start, encoded_id, middle, body))
 
-    def _start(self, id_length: int) -> bytes:
-        """What is before an id of that length, in bytes: lengths of what follows are in it."""
+    def _frame(self, id_length: int, body_length: int) -> tuple[bytes, bytes]:
+        """What is before an id and a body of these lengths, in bytes, which are in it."""
         id_start = _start(0xA1, id_length)
         size = len(id_start) + id_length + len(self._fields)
         properties = _PROPERTIES + _compound_start(0xC0, size, _PROPERTY_COUNT)
-        start = self._starts[id_length] = self._before + properties + id_start
-        return start
+        start = self._before + properties + id_start
+        middle = self._after_id + _start(0xA0, body_length)
+        message_length = len(start) + id_length + len(middle) + body_length
+        section = _DATA + _start(0xA0, message_length)
+        frame = self._frames[id_length, body_length] = section + start, middle
+        return frame
 
 
 def _header(common: Common) -> bytes:

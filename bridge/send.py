@@ -51,12 +51,12 @@ class Send:
     @property
     def size(self) -> int:
         """Bytes, as the SDK counts them."""
-        return self.batch.size_in_bytes
+        return self._packed.batch.size_in_bytes
 
     @property
     def max_size(self) -> int:
         """Bytes that it takes, as the SDK counts them."""
-        return self.batch.max_size_in_bytes
+        return self._packed.batch.max_size_in_bytes
 
     @property
     def max_messages(self) -> int:
@@ -64,7 +64,8 @@ class Send:
 
     @property
     def batch(self) -> ServiceBusMessageBatch:
-        return self._packed.batch
+        """As it is sent: nothing is added to it any more."""
+        return self._packed.packed()
 
     def add_all(self, messages: list[Message]) -> list[Message]:
         """Adds them in order; returns those from the first on that does not fit any more."""

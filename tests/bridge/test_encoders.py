@@ -152,8 +152,9 @@ def sent(queue: Queue, encoder: type[SdkBatch], common: Common, messages: list[M
     client = ServiceBusClient.from_connection_string(queue.connection_string)
     sender = client.get_queue_sender(queue.name)
     batch = sender.create_message_batch()
-    assert encoder(batch, common).add_all(messages) == len(messages)
-    sender.send_messages(batch)
+    packed = encoder(batch, common)
+    assert packed.add_all(messages) == len(messages)
+    sender.send_messages(packed.packed())
     close_meanwhile(sender, client)
     return queue.receive(len(messages))
 

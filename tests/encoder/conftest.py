@@ -49,7 +49,7 @@ def filled(
         added += fitting
         if fitting < len(part):
             break
-    return Filled(added, len(batch), batch.size_in_bytes, wire(batch))
+    return Filled(added, len(batch), batch.size_in_bytes, wire(packed.packed()))
 
 
 def wire(batch: ServiceBusMessageBatch) -> bytes:

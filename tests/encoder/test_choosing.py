@@ -129,7 +129,7 @@ def traces(_: Patch) -> None:
         (counts_more, "_size"),
         (leaves_out_trailing_nulls, "_message"),
         (says_more_of_the_envelope, "_message"),
-        (keeps_the_bytes_elsewhere, "AttributeError: 'tuple' object"),
+        (keeps_the_bytes_elsewhere, "TypeError: 'tuple' object"),
         (counts_in_something_new, "total"),
         (takes_more, "one byte too many: _count"),
         (has_other_modules, "ModuleNotFoundError"),

@@ -119,6 +119,6 @@ def test_what_does_not_fit_is_not_added_and_smaller_ones_still_are() -> None:
     for packed in batches:
         assert [packed.add_all(part) for part in parts] == [1, 0]
         assert packed.add_all(parts[1][1:]) == 1
-    sdks, ours = (packed.batch for packed in batches)
+    sdks, ours = (packed.packed() for packed in batches)
     assert wire(ours) == wire(sdks)
     assert (len(ours), ours.size_in_bytes) == (len(sdks), sdks.size_in_bytes)
