@@ -6,7 +6,7 @@ from tests.client import Client
 from tests.life.machine import Life
 from tests.life.run import STEPS, run_machine
 
-RUNS = 130
+RUNS = 70
 
 #: What must happen at least once, or the rules draw too little to prove anything. What they draw
 #: changes with every edit of them: this is what happens dozens of times.
