@@ -9,6 +9,7 @@ language plpgsql
 set search_path = stagebus_data, stagebus, pg_temp
 set enable_seqscan = off
 set jit = off
+set plan_cache_mode = force_generic_plan
 as $$
 declare
     v_stage    stagebus_data.stages := p_stage;

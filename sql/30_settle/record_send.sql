@@ -18,6 +18,7 @@ security definer
 set search_path = stagebus_data, stagebus, pg_temp
 set enable_seqscan = off
 set jit = off
+set plan_cache_mode = force_generic_plan
 as $$
 declare
     v_now   timestamptz := stagebus.clock();

@@ -12,6 +12,7 @@ security definer
 set search_path = stagebus_data, stagebus, pg_temp
 set enable_seqscan = off
 set jit = off
+set plan_cache_mode = force_generic_plan
 as $$
 declare
     v_limit integer := least(greatest(coalesce(p_limit, 1000), 1), 100000);
