@@ -23,7 +23,7 @@ class Settings:
     servicebus_connection_string: str | None = None
     servicebus_namespace: str | None = None
     """A fully qualified namespace, `NAME.servicebus.windows.net`; then Entra ID signs in."""
-    connections: int = 4
+    connections: int = 8
     """Connections to the broker, and so batches in flight at a time."""
     lease: float = 60.0
     """Seconds for which a claimed batch is this bridge's without a sign of life."""
