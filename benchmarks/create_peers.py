@@ -33,8 +33,7 @@ from pgqueuer.queries import Queries
 from benchmarks.measure import Measured, over, paired, program, ratios, seconds
 from benchmarks.place import Connection, clean, create, database
 
-#: Jobs in one call of the two libraries. Of 1,000, 10,000 and all of them, none was faster by more
-#: than the noise.
+#: Jobs in one call of the two libraries, whose documentation names no best number.
 CALL = 10_000
 
 INSERT = "insert into stagebus_data.tasks (job_id, stage, task_index) values (%s, 1, %s)"
