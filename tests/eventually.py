@@ -10,7 +10,7 @@ from typing import TypeVar
 T = TypeVar("T")
 
 #: Seconds that something may take which takes a fraction of one on an idle machine.
-PATIENCE = 20.0
+PATIENCE = 45.0
 LOOK_EVERY = 0.02
 
 
