@@ -141,7 +141,7 @@ def through(connection_string: str, port: int) -> str:
 @pytest.fixture(scope="session")
 def endpoint() -> Iterator[RunningEndpoint]:
     """The endpoint of most tests; each has a queue of its own there."""
-    queues = [f"tasks-{number}" for number in range(1, 150)]
+    queues = [f"tasks-{number}" for number in range(1, 300)]
     arguments = ["--max-batch-bytes", str(BATCH_BYTES)]
     with run_endpoint(queues, arguments=arguments) as running:
         yield running
@@ -150,11 +150,16 @@ def endpoint() -> Iterator[RunningEndpoint]:
 
 
 @pytest.fixture
-def queue(endpoint: RunningEndpoint, client: Client) -> Queue:
+def empty_queue(endpoint: RunningEndpoint) -> Queue:
+    """One that no destination leads to."""
+    return Queue(endpoint, f"tasks-{next(_ENTITIES)}")
+
+
+@pytest.fixture
+def queue(empty_queue: Queue, client: Client) -> Queue:
     """An empty queue, and the destination `tasks` leads there."""
-    name = f"tasks-{next(_ENTITIES)}"
-    client.set_destination("tasks", entity=name)
-    return Queue(endpoint, name)
+    client.set_destination("tasks", entity=empty_queue.name)
+    return empty_queue
 
 
 @contextmanager

@@ -479,10 +479,10 @@ def test_the_tasks_of_a_killed_worker_are_completed_by_another(
 
 
 def test_a_database_that_restarts_while_tasks_are_worked_on_loses_nothing(
-    own_server: OwnServer, endpoint: RunningEndpoint
+    own_server: OwnServer, empty_queue: Queue
 ) -> None:
     url = own_server.new_database()
-    queue = Queue(endpoint, "tasks-149")
+    queue = empty_queue
     ledger = Ledger(blocked=True)
     with Client(url) as client:
         published = client.published_stage(50)

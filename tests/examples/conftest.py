@@ -15,6 +15,7 @@ from tests.bridge.conftest import (
     audiences,
     bridge_url,
     collect_garbage,
+    empty_queue,
     endpoint,
     queue,
     settings,
@@ -25,7 +26,8 @@ from tests.conftest import CALLER
 from tests.psql import Psql
 
 __all__ = [
-    "audiences", "bridge_url", "collect_garbage", "endpoint", "queue", "settings", "worker_url",
+    "audiences", "bridge_url", "collect_garbage", "empty_queue", "endpoint", "queue", "settings",
+    "worker_url",
 ]  # fmt: skip
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
