@@ -145,12 +145,21 @@ class Place:
     def publishing_time_of(
         self, make: Callable[[], Sequence[UUID]], bridges: int = 1, **how: Any
     ) -> float:
+        """Seconds for the jobs that are made, when there are no others.
+
+        The bridges are new, since one that has published must not see its jobs go away.
+        """
+        clean(self.connection)
+        return self.publishing_time_beside(make, bridges, **how)
+
+    def publishing_time_beside(
+        self, make: Callable[[], Sequence[UUID]], bridges: int = 1, **how: Any
+    ) -> float:
         """Seconds for the jobs that are made, from before their first claim to the last acceptance.
 
         All of them are there before, and the bridges wait, connected, until their destination is
-        resumed. The bridges are new, since one that has published must not see its jobs go away.
+        resumed.
         """
-        clean(self.connection)
         with self.bridges(bridges, **how):
             self.warm_up()
             self.connection.execute("select stagebus.pause_destination('tasks')")

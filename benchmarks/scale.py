@@ -5,12 +5,15 @@ batches     that wait: claiming
 jobs        among which as many tasks are divided: creating, publishing
 parameters  of each task, in bytes: creating, publishing
 bridges     publishing the same
+finished    tasks of earlier jobs: creating, publishing, completing a sample of 1,000
 
-Each in turn over all sizes, the median of some rounds after one that does not count. The exponent
-of a curve is that of its steepest step: 1 is linear growth, and no step may be steeper but for
-noise. A claim with the most batches waiting may take at most half as long again as with 100.
+Each in turn over all sizes, the median of some rounds after one that does not count; sizes above a
+million once, after all the others. The exponent of a curve is that of its steepest step: 1 is
+linear growth, and no step may be steeper but for noise. What must not grow at all is a claim with
+batches that wait, and everything with tasks that are finished: at the most it may take half as long
+again as at the least (for claims: as with 100).
 
-    python -m benchmarks.scale [--most 1000000] [--rounds 3] [--only tasks]
+    python -m benchmarks.scale [--most 10000000] [--rounds 3] [--only tasks]
 """
 
 from __future__ import annotations
@@ -29,16 +32,45 @@ from benchmarks.claim import Backlog
 from benchmarks.claim import one_round as claims_of
 from benchmarks.measure import Measured, Series, once, paired, program, say, seconds, short
 from benchmarks.place import Place, clean, place
+from bridge.local.endpoint.process import run_endpoint
 from bridge.migrate import migrate
 
 #: What noise may add to an exponent.
 NOISE = 0.15
 
-#: How much longer a claim may take with the most batches waiting than with 100.
+#: How much longer that may take which should not grow.
 LONGER = 1.5
+
+#: Sizes above are measured once: creating ten million tasks takes half a minute.
+OFTEN = 1_000_000
+
+#: More batches do not wait: a hundred thousand of them have a thousand million tasks.
+MOST_BATCHES = 100_000
+
+#: Tasks of a job that is finished.
+FINISHED = 100_000
 
 SAMPLE = 1000
 CLAIMS = 100
+
+#: As if workers had completed all tasks.
+FINISH = """
+with done as (
+    update stagebus_data.tasks set state = 'completed', token = gen_random_uuid()
+    where job_id = %(job_id)s
+), counted as (
+    update stagebus_data.counter_slots set completed = open_tasks, open_tasks = 0
+    where job_id = %(job_id)s
+), sent as (
+    update stagebus_data.batches
+    set state = 'queued', queued_at = clock_timestamp(), published_through = last_index
+    where job_id = %(job_id)s
+), ended as (
+    update stagebus_data.stages set state = 'completed', completed = task_count, ended_at = now()
+    where job_id = %(job_id)s
+)
+update stagebus_data.jobs set state = 'completed', ended_at = now() where job_id = %(job_id)s
+"""
 
 SAMPLED = """
 select t.job_id || '-s1-' || t.task_index, s.nonce
@@ -60,13 +92,23 @@ def curves(sizes: Sequence[int], ways: Ways, rounds: int) -> Curves:
     def part(way: str, size: int) -> Callable[[], float]:
         return lambda: ways[way](size)
 
-    measured = paired(rounds, {f"{way} {size}": part(way, size) for size in sizes for way in ways})
+    few = [size for size in sizes if size <= OFTEN]
+    often = paired(rounds, {f"{way} {size}": part(way, size) for size in few for way in ways})
     return {
         way: [
-            (size, statistics.median(each[f"{way} {size}"] for each in measured)) for size in sizes
+            (size, statistics.median(each[f"{way} {size}"] for each in often))
+            if size in few
+            else (size, ways[way](size))
+            for size in sizes
         ]
         for way in ways
     }
+
+
+def publishing(here: Place, make: Callable[[], Sequence[UUID]], bridges: int = 1) -> float:
+    """Over an endpoint of its own: one keeps all that it was ever sent."""
+    with run_endpoint(["tasks", "jobs"]) as endpoint:
+        return here.publishing_time_of(make, bridges, connection_string=endpoint.connection_string)
 
 
 def creating(here: Place, make: Callable[[], object]) -> float:
@@ -79,6 +121,10 @@ def completing(here: Place, tasks: int) -> float:
     clean(here.connection)
     job_id = here.create(tasks)
     here.connection.execute("vacuum (analyze) stagebus_data.tasks, stagebus_data.counter_slots")
+    return completing_of(here, job_id)
+
+
+def completing_of(here: Place, job_id: UUID) -> float:
     rows = here.connection.execute(SAMPLED, {"job_id": job_id, "sample": SAMPLE}).fetchall()
     assert len(rows) == SAMPLE
 
@@ -102,7 +148,7 @@ def by_tasks(here: Place, most: int, rounds: int) -> Curves:
         powers(1000, most),
         {
             "create": lambda tasks: creating(here, lambda: here.create(tasks)),
-            "publish": here.publishing_time,
+            "publish": lambda tasks: publishing(here, lambda: [here.create(tasks)]),
             "complete 1,000": lambda tasks: completing(here, tasks),
         },
         rounds,
@@ -119,14 +165,14 @@ def by_jobs(here: Place, most: int, rounds: int) -> Curves:
         [1, 10, 1000],
         {
             "create": lambda jobs: creating(here, lambda: make(jobs)),
-            "publish": lambda jobs: here.publishing_time_of(lambda: make(jobs)),
+            "publish": lambda jobs: publishing(here, lambda: make(jobs)),
         },
         rounds,
     )
 
 
 def by_parameters(here: Place, most: int, rounds: int) -> Curves:
-    tasks = max(100, most // 100)
+    tasks = max(100, most // 1000)
     query = "select jsonb_build_object('pad', repeat('x', {0})) from generate_series(1, {1})"
 
     def make(size: int) -> list[UUID]:
@@ -141,7 +187,7 @@ def by_parameters(here: Place, most: int, rounds: int) -> Curves:
         [100, 1000, 10_000],
         {
             "create": lambda size: creating(here, lambda: make(size)),
-            "publish": lambda size: here.publishing_time_of(lambda: make(size)),
+            "publish": lambda size: publishing(here, lambda: make(size)),
         },
         rounds,
     )
@@ -150,15 +196,45 @@ def by_parameters(here: Place, most: int, rounds: int) -> Curves:
 def by_bridges(here: Place, most: int, rounds: int) -> Curves:
     tasks = max(1000, most // 10)
     return curves(
-        [1, 2, 4], {"publish": lambda bridges: here.publishing_time(tasks, bridges)}, rounds
+        [1, 2, 4],
+        {"publish": lambda bridges: publishing(here, lambda: [here.create(tasks)], bridges)},
+        rounds,
     )
+
+
+def by_finished(_: Place, most: int, rounds: int) -> Curves:
+    """A server for each size: what is finished stays."""
+    tasks = max(1000, most // 100)
+    sizes = powers(max(1000, most // 100), most)
+    found: Curves = {"create": [], "publish": [], "complete 1,000": []}
+    for size in sizes:
+        with place() as here:
+            jobs = max(1, size // FINISHED)
+            for _ in range(jobs):
+                job_id = here.create(size // jobs)
+                here.connection.execute(FINISH, {"job_id": job_id})
+            here.connection.execute("vacuum (analyze)")
+            here.connection.execute("checkpoint")
+            measured = paired(
+                rounds,
+                {
+                    "create": lambda here=here: seconds(lambda: here.create(tasks)),
+                    "publish": lambda here=here: here.publishing_time_beside(
+                        lambda: [here.create(tasks)]
+                    ),
+                    "complete 1,000": lambda here=here: completing_of(here, here.create(tasks)),
+                },
+            )
+            for way, points in found.items():
+                points.append((size, statistics.median(each[way] for each in measured)))
+    return found
 
 
 def by_batches(here: Place, most: int, rounds: int) -> Curves:
     """A database for each size, as in benchmarks.claim; seconds of a claim."""
     backlogs = {}
     with ExitStack() as stack:
-        sizes = powers(1, most // 10)
+        sizes = powers(1, min(MOST_BATCHES, most // 10))
         for waiting in sizes:
             name = f"waiting_{waiting}"
             here.connection.execute(f"create database {name}")  # type: ignore[call-overload]
@@ -181,6 +257,7 @@ PARTS: dict[str, Callable[[Place, int, int], Curves]] = {
     "jobs": by_jobs,
     "parameters": by_parameters,
     "bridges": by_bridges,
+    "finished": by_finished,
 }
 
 
@@ -202,18 +279,19 @@ def judged(part: str, found: Curves) -> Measured:
         holds = "holds" if value <= 1 + NOISE else "DOES NOT HOLD"
         say(f"{way} by {part}: at most linear {holds} (exponent {value:.2f})")
         measured[f"scale_{part}_{way.split()[0]}_exponent"] = once(value)
-    if part == "batches":
-        times = dict(found["claim"])
-        most = max(times)
-        ratio = times[most] / times[100]
-        holds = "holds" if ratio <= LONGER else "DOES NOT HOLD"
-        say(f"claim with {short(int(most))} waiting: at most {LONGER} × that with 100 {holds}")
-        measured[f"scale_claim_ratio_{short(int(most))}_to_100"] = once(ratio, "×")
+        if part in ("batches", "finished"):
+            times = dict(points)
+            most, least = int(max(times)), 100 if part == "batches" else int(min(times))
+            ratio = times[most] / times[least]
+            holds = "holds" if ratio <= LONGER else "DOES NOT HOLD"
+            sizes = f"{short(most)}_to_{short(least)}"
+            say(f"{way} by {part}, {sizes}: at most {LONGER} × {holds} ({ratio:.2f})")
+            measured[f"scale_{part}_{way.split()[0]}_ratio_{sizes}"] = once(ratio, "×")
     return measured
 
 
 @program
-@click.option("--most", default=1_000_000, show_default=True, help="Tasks of the largest stage.")
+@click.option("--most", default=10_000_000, show_default=True, help="Tasks of the largest stage.")
 @click.option("--rounds", default=3, show_default=True)
 @click.option("--only", type=click.Choice(list(PARTS)), multiple=True, help="These parts.")
 def main(most: int, rounds: int, only: tuple[str, ...]) -> Measured:

@@ -56,11 +56,14 @@ class ClaimedBatch:
             lambda: self._database.extend_lease(self.claim, lease.seconds)
         )
 
-    async def record(self, send: Send, outcome: Outcome, seconds: float) -> bool:
+    async def record(self, send: Send, outcome: Outcome, seconds: float, *, last: bool) -> bool:
         """Writes to the ledger what became of a send that took `seconds`; renews the lease.
 
+        `last`: once it is accepted, all of the batch is on the broker, and it is finished with it.
         That of an atomic batch stands for all of it, also where its last tasks have ended.
         """
+        accepted = outcome.verdict == "accepted"
+        write = self._database.record_last_send if last and accepted else self._database.record_send
         record = SendRecord(
             first_index=send.first_index,
             last_index=self.claim.last_index if self.claim.atomic else send.last_index,
@@ -70,12 +73,10 @@ class ClaimedBatch:
             outcome=outcome.verdict if outcome.verdict in ("accepted", "unknown") else "rejected",
             error=outcome.error,
         )
-        return await self._lease.renewed_by(
-            lambda: self._database.record_send(self.claim, record, self._lease.seconds)
-        )
+        return await self._lease.renewed_by(lambda: write(self.claim, record, self._lease.seconds))
 
     async def finish(self) -> bool:
-        """All of it is on the broker."""
+        """Nothing of it is left to send."""
         return await self._lease.persistently(lambda: self._database.finish_batch(self.claim))
 
     async def fail(self, error: str, attempts: int) -> bool:

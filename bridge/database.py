@@ -29,6 +29,9 @@ CLEANINGS = (
     "set local synchronous_commit = on",
 )
 
+RECORD_SEND = "stagebus.record_send(%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)"
+FINISH_BATCH = "stagebus.finish_batch(%s, %s, %s)"
+
 #: The columns of an Advance.
 ADVANCE = "status, job_status, stages, tasks"
 
@@ -114,17 +117,8 @@ class Database(Session):
         """True when it is in the ledger; False when the batch is no longer this claim's."""
         recorded = await self._flag(
             claim,
-            "select stagebus.record_send(%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)",
-            (
-                record.first_index,
-                record.last_index,
-                record.messages,
-                record.size,
-                timedelta(seconds=record.seconds),
-                record.outcome,
-                record.error,
-                timedelta(seconds=lease),
-            ),
+            f"select {RECORD_SEND}",
+            _recorded(record, lease),
         )
         if recorded:
             accepted = record.last_index if record.outcome == "accepted" else None
@@ -132,9 +126,21 @@ class Database(Session):
         return recorded
 
     @failpoint
+    async def record_last_send(self, claim: Claim, record: SendRecord, lease: float) -> bool:
+        """The same for an accepted send after which nothing is left: the batch is now queued."""
+        queued = await self._flag(
+            claim,
+            f"select case when {RECORD_SEND} then {FINISH_BATCH} end",
+            (*_recorded(record, lease), *_key(claim)),
+        )
+        if queued:
+            self._witness.committed(claim, through=record.last_index, sends=1, settled=True)
+        return queued
+
+    @failpoint
     async def finish_batch(self, claim: Claim) -> bool:
         """True when the batch is now queued; False when it is no longer this claim's."""
-        return await self._settled(claim, "select stagebus.finish_batch(%s, %s, %s)")
+        return await self._settled(claim, f"select {FINISH_BATCH}")
 
     @failpoint
     async def fail_batch(self, claim: Claim, error: str, attempts: int) -> bool:
@@ -313,3 +319,16 @@ class Database(Session):
 
 def _key(claim: Claim) -> tuple[UUID, UUID, int]:
     return claim.job_id, claim.batch_id, claim.claim_epoch
+
+
+def _recorded(record: SendRecord, lease: float) -> tuple[object, ...]:
+    return (
+        record.first_index,
+        record.last_index,
+        record.messages,
+        record.size,
+        timedelta(seconds=record.seconds),
+        record.outcome,
+        record.error,
+        timedelta(seconds=lease),
+    )

@@ -24,7 +24,8 @@ VARIABLE = "STAGEBUS_FAILPOINTS"
 CALLS = {
     "claim_batches": "leases batches to this bridge",
     "record_send": "writes what became of a send to the ledger",
-    "finish_batch": "marks a batch queued",
+    "record_last_send": "writes the last send to the ledger and marks the batch queued",
+    "finish_batch": "marks a batch queued whose last send was recorded before",
     "fail_batch": "spends a publish attempt of a batch",
     "fail_unsendable_task": "fails a task that the broker does not take",
     "release_batch": "gives a batch back unharmed",

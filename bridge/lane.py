@@ -121,7 +121,7 @@ class Lane:
                             return result
                         left = left[1:]
                     left = send.add_all(left)
-        if len(send) and (result := await self._settle(batch, send)) is not None:
+        if len(send) and (result := await self._settle(batch, send, last=True)) is not None:
             return result
         return Result.QUEUED if await batch.finish() else Result.FENCED
 
@@ -139,22 +139,27 @@ class Lane:
             return Result.FENCED
         if left_over:
             return await self._fail(batch, _does_not_fit(send, left_over), attempts=1)
-        if len(send) and (result := await self._settle(batch, send)) is not None:
+        if len(send) and (result := await self._settle(batch, send, last=True)) is not None:
             return result
         return Result.QUEUED if await batch.finish() else Result.FENCED
 
-    async def _settle(self, batch: ClaimedBatch, send: Send) -> Result | None:
-        """Sends and records; None when the next send may follow. Raises EntityUnavailable."""
+    async def _settle(
+        self, batch: ClaimedBatch, send: Send, *, last: bool = False
+    ) -> Result | None:
+        """Sends and records; None when the next send may follow. Raises EntityUnavailable.
+
+        `last`: nothing is left of the batch but this.
+        """
         if self._stopping.is_set():
             return await _release(batch, Result.RELEASED)
         if not await batch.outlasts(self._settings.send_deadline):
             return Result.FENCED
         started = time.monotonic()
         outcome = await self._publisher.send(send)
-        if not await batch.record(send, outcome, time.monotonic() - started):
+        if not await batch.record(send, outcome, time.monotonic() - started, last=last):
             return Result.FENCED
         if outcome.verdict == "accepted":
-            return None
+            return Result.QUEUED if last else None
         log.warning(
             f"send.{outcome.verdict}",
             batch_id=str(batch.claim.batch_id),

@@ -47,12 +47,18 @@ begin
             where s.job_id = b.job_id and s.stage = b.stage and s.ending = 'withdraw')
     returning b.send_count, b.dispatch, b.claimed_by, b.destination into v_batch;
     if not found then
-        -- Told again because the answer was lost: it is in the ledger already.
+        -- Told again because the answer was lost: it is in the ledger already, and the batch may
+        -- have been finished with it.
         return exists (
-            select from batches as b
+            select
+            from batches as b
+            join sends as l
+                on l.job_id = b.job_id and l.batch_id = b.batch_id and l.send_no = b.send_count
             where b.job_id = p_job_id and b.batch_id = p_batch_id
-                and b.state = 'publishing' and b.claim_epoch = p_claim_epoch
-                and b.published_through >= p_last_index and p_outcome = 'accepted');
+                and b.state in ('publishing', 'queued')
+                and b.claim_epoch = p_claim_epoch and l.claim_epoch = p_claim_epoch
+                and l.last_index = p_last_index
+                and l.outcome = 'accepted' and p_outcome = 'accepted');
     end if;
     insert into sends (
         job_id, batch_id, send_no, dispatch, claim_epoch, claimed_by, first_index, last_index,

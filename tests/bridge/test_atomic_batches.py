@@ -252,7 +252,7 @@ def test_what_nobody_can_tell_is_repeated_whole_with_the_same_ids(
     assert_ledger_is_whole(client, job_id)
 
 
-@pytest.mark.parametrize("point", ["send.before", "send.after", "record_send.after"])
+@pytest.mark.parametrize("point", ["send.before", "send.after", "record_last_send.after"])
 def test_after_a_bridge_was_killed_at_it_the_next_repeats_it_whole(
     client: Client,
     queue: Queue,
@@ -265,7 +265,7 @@ def test_after_a_bridge_was_killed_at_it_the_next_repeats_it_whole(
     bridge = start_bridge(*arguments, STAGEBUS_FAILPOINTS=f"{point}=kill")
     assert bridge.exit_code() == -signal.SIGKILL
     (batch,) = client.batches(job_id)
-    recorded = point == "record_send.after"
+    recorded = point == "record_last_send.after"
     assert batch.published_through == (60 if recorded else 0)
     assert queue.stored == (0 if point == "send.before" else 60)
     start_bridge(*arguments)

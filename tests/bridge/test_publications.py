@@ -157,9 +157,8 @@ def test_the_number_is_made_again_after_a_no(
 @pytest.mark.parametrize(
     "point",
     [
-        "claim_batches.after", "send.before", "send.after", "record_send.before@3",
-        "finish_batch.before@3", "finish_batch.after@3", "finish_batch.before@5",
-        "finish_batch.after@5",
+        "claim_batches.after", "send.before", "send.after", "record_last_send.before@3",
+        "record_last_send.after@3", "record_last_send.before@5", "record_last_send.after@5",
     ],
 )  # fmt: skip
 @pytest.mark.parametrize("heir", [True, False], ids=["another bridge", "no other bridge"])
@@ -171,7 +170,7 @@ def test_a_bridge_that_is_killed_leaves_one_of_the_two(
     client.publish_stage(filling, 1, timedelta(hours=1))
     bridge = start_bridge(*SHORT, STAGEBUS_FAILPOINTS=f"{name}=kill@{nth or 1}")
     assert bridge.exit_code() == -signal.SIGKILL
-    confirmed = point == "finish_batch.after@5"
+    confirmed = point == "record_last_send.after@5"
     if heir:
         start_bridge(*SHORT)
         assert wait_for_publication(database_url, filling, 1).status == "confirmed"

@@ -21,9 +21,9 @@ from tests.client import Client
 
 #: The points, by the call, in the order in which a batch meets them.
 CALLS = (
-    "claim_batches", "extend_lease", "send", "record_send", "finish_batch", "fail_batch",
-    "fail_unsendable_task", "release_batch", "maintain", "work_order", "fail_order_step",
-    "advance_job",
+    "claim_batches", "extend_lease", "send", "record_send", "record_last_send", "finish_batch",
+    "fail_batch", "fail_unsendable_task", "release_batch", "maintain", "work_order",
+    "fail_order_step", "advance_job",
 )  # fmt: skip
 #: Those of house-keeping, which have an earlier task or job to see to; and of an order about that
 #: task.
@@ -34,8 +34,9 @@ SIDES = ("before", "after")
 TASKS = 30
 #: In one send: a batch takes three of them.
 SENT_AT_ONCE = 10
-#: The task that no send has room for, for fail_unsendable_task.
-TOO_BIG = 5
+#: The task that no send has room for. After the last one nothing is sent with which the batch could
+#: be finished.
+TOO_BIG = {"fail_unsendable_task": 5, "finish_batch": TASKS}
 
 LEASE = 1.2
 SEND_DEADLINE = 1.0
@@ -78,6 +79,8 @@ LEFT = {
     "send.after": Outcome(unknown=1, duplicates=SENT_AT_ONCE),
     "record_send.before": Outcome(unknown=1, duplicates=SENT_AT_ONCE),
     "record_send.after": Outcome(unknown=1),
+    "record_last_send.before": Outcome(unknown=1, duplicates=SENT_AT_ONCE),
+    "record_last_send.after": Outcome(),
     "finish_batch.before": Outcome(),
     "finish_batch.after": Outcome(),
     "fail_batch.before": Outcome(unknown=1),
@@ -131,7 +134,7 @@ class Scene:
             self._stumble(steps=2)
         if self.call in ORDERS:
             self._order = client.order("retry_tasks", self._retried, 1)
-        if self.call == "fail_unsendable_task":
+        if self.call in TOO_BIG:
             self.job_id = self._stage_with_a_big_task()
         else:
             self.job_id = create_stage(client, TASKS)
@@ -186,8 +189,8 @@ class Scene:
             assert client.count("waiting_retries") == 0
         if self._planned is not None:
             wanted |= expected_ids(client, self._planned)
-        if self.call == "fail_unsendable_task":
-            wanted = {each for each in wanted if f"-s1-{TOO_BIG}.1." not in each}
+        if self.call in TOO_BIG:
+            wanted = {each for each in wanted if f"-s1-{TOO_BIG[self.call]}.1." not in each}
             assert client.task_states(self.job_id) == {"queued": TASKS - 1, "failed": 1}
         else:
             assert_ledger_is_whole(client, self.job_id)
@@ -205,7 +208,8 @@ class Scene:
     def _stage_with_a_big_task(self) -> UUID:
         self.client.set_task_type("tiles")
         job_id = self.client.create_job()
-        sizes = [9000 if index == TOO_BIG else 9 for index in range(1, TASKS + 1)]
+        big = TOO_BIG[self.call]
+        sizes = [9000 if index == big else 9 for index in range(1, TASKS + 1)]
         tasks = [{"name": "x" * size} for size in sizes]
         self.client.create_stage_tasks_from_array(job_id, 1, "tiles", tasks)
         # It had room for it when the task was made.

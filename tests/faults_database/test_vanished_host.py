@@ -98,6 +98,7 @@ CALLS: dict[str, Callable[[Database], Coroutine[Any, Any, Any]]] = {
     "claim_batches": lambda database: database.claim_batches(1, 60, 0),
     "batch_messages": lambda database: database.batch_messages(CLAIM, 0, 10),
     "record_send": lambda database: database.record_send(CLAIM, RECORD, 60),
+    "record_last_send": lambda database: database.record_last_send(CLAIM, RECORD, 60),
     "finish_batch": lambda database: database.finish_batch(CLAIM),
     "fail_batch": lambda database: database.fail_batch(CLAIM, "reason", 3),
     "extend_lease": lambda database: database.extend_lease(CLAIM, 60),

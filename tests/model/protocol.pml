@@ -412,7 +412,7 @@ page:
     }
 
 finish:
-    /* finish_batch */
+    /* finish_batch; with the last record_send in one step, or in one of its own */
     atomic {
         if
         :: still_claimed(b, epoch, nonce) ->

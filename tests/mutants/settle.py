@@ -28,14 +28,18 @@ MUTANTS = (
     Mutant(
         "record-send-told-again-ignores-the-epoch",
         "sql/30_settle/record_send.sql",
-        """                and b.state = 'publishing' and b.claim_epoch = p_claim_epoch
-                and b.published_through >= p_last_index and p_outcome = 'accepted');
-""",
-        """                and b.state = 'publishing'
-                and b.published_through >= p_last_index and p_outcome = 'accepted');
-""",
+        "                and b.claim_epoch = p_claim_epoch and l.claim_epoch = p_claim_epoch\n",
+        "",
         "a late bridge is told that its send is recorded, and goes on with another's batch",
         (f"{EPOCHS}::test_a_late_bridge_is_not_answered_for_what_its_heir_did",),
+    ),
+    Mutant(
+        "the-last-send-is-not-known-again-once-its-batch-is-queued",
+        "sql/30_settle/record_send.sql",
+        "                and b.state in ('publishing', 'queued')\n",
+        "                and b.state = 'publishing'\n",
+        "a bridge whose answer was lost takes the batch that it has finished for another's",
+        (f"{RECORD}::test_the_last_send_told_again_with_the_end_of_its_batch_is_one_row",),
     ),
     Mutant(
         "record-send-goes-back",

@@ -53,6 +53,19 @@ def test_a_send_told_again_is_one_row(client: Client, claim: Claim) -> None:
     assert client.contents() == before
 
 
+def test_the_last_send_told_again_with_the_end_of_its_batch_is_one_row(
+    client: Client, claim: Claim
+) -> None:
+    assert client.record_send(claim, 1, 10)
+    assert client.finish_batch(claim)
+    before = client.contents()
+    assert client.record_send(claim, 1, 10)
+    assert not client.record_send(claim, 1, 11)
+    assert not client.record_send(claim, 1, 10, outcome="unknown", error="late")
+    assert not client.record_send(replace(claim, claim_epoch=2), 1, 10)
+    assert client.contents() == before
+
+
 def test_sends_do_not_overlap_what_was_accepted(client: Client, claim: Claim) -> None:
     assert client.record_send(claim, 1, 4)
     before = client.contents()
