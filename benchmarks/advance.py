@@ -6,8 +6,10 @@ Three questions, each over a database of its own on one server, advanced as a br
    How long after that commit is that of each one's second stage?
 2. `advance_1m_begin_ms`: a stage of 1,000 tasks ends; the next one has a task for each of a million
    objects that a plan's function returns. How long after that commit is it begun?
-3. `advance_ratio_to_raw`: making that stage, against `insert … select` of the same function's
-   objects into the same table, in turn, the ratio taken within each round.
+3. `advance_ratio_to_raw`: a stage of a million tasks has ended, each with a result; the next one
+   has a task for each object that a function makes of a result. What does making it cost, against
+   `insert … select` of the same function's objects into the same table, in turn, the ratio taken
+   within each round? `advance_generated_ratio_to_raw`: likewise for a function that reads nothing.
 
     python -m benchmarks.advance [--jobs 1000] [--tasks 1000000] [--rounds 3]
 """
@@ -49,6 +51,11 @@ language sql security definer set search_path = gis, pg_temp as $$
     select jsonb_build_object('x', n % 1000, 'y', n / 1000, 'zoom', 10)
     from generate_series(1, (p_parameters ->> 'tiles')::integer) as n;
 $$;
+create function gis.of_results(p_job_id uuid, p_parameters jsonb) returns setof jsonb
+language sql security definer set search_path = gis, stagebus, pg_temp as $$
+    select jsonb_build_object('tile', r.result -> 'tile', 'parent', r.task_index)
+    from stage_results_by_name(p_job_id, 'a') as r;
+$$;
 """
 
 SMALL = [
@@ -60,6 +67,26 @@ LARGE = [
     {"name": "a", "task_type": "h3_hexagon", "count": 1000},
     {"name": "b", "task_type": "h3_hexagon", "tasks": "gis.tiles"},
 ]
+
+OF_RESULTS = [
+    {"name": "a", "task_type": "h3_hexagon", "count": "$.parameters.tiles"},
+    {"name": "b", "task_type": "h3_hexagon", "tasks": "gis.of_results"},
+]
+
+#: As if workers had completed the first stage of a job, whose next one is due with it.
+END_FIRST_STAGE = """
+with done as (
+    update stagebus_data.tasks
+    set state = 'completed', token = gen_random_uuid(),
+        result = jsonb_build_object('tile', 'z10/' || task_index, 'pixels', 65536)
+    where job_id = %(job_id)s
+), ended as (
+    update stagebus_data.stages set state = 'completed', completed = task_count, ended_at = now()
+    where job_id = %(job_id)s
+)
+insert into stagebus_data.due_advances (job_id, stage, planned, due_since)
+values (%(job_id)s, 1, true, now())
+"""
 
 
 async def advancing(url: str, until: Any) -> None:
@@ -135,27 +162,38 @@ def run(
         return sorted(float(row[0]) for row in waits)
 
 
-def ours(connection: Connection, tasks: int) -> float:
+def submitted(connection: Connection, tasks: int, *, results: bool) -> UUID:
+    """The only job; its next stage has a task for each of so many objects, or results."""
+    clean(connection)
+    ((job_id,),) = connection.execute(
+        "select stagebus.submit_job(%s, %s)",
+        ("of_results" if results else "generated", Jsonb({"tiles": tasks})),
+    ).fetchall()
+    if results:
+        connection.execute("select stagebus.advance_job(%s)", (job_id,))
+        connection.execute(END_FIRST_STAGE, {"job_id": job_id})
+        connection.execute("vacuum (analyze) stagebus_data.tasks")
+        connection.execute("checkpoint")
+    return UUID(str(job_id))
+
+
+def ours(connection: Connection, tasks: int, *, results: bool = False) -> float:
     """Seconds of making the stage by advance_job."""
-    clean(connection)
-    row = connection.execute(
-        "select stagebus.submit_job('pair', %s)", (Jsonb({"tiles": tasks}),)
-    ).fetchone()
-    assert row is not None
-    return seconds(lambda: connection.execute("select stagebus.advance_job(%s)", (row[0],)))
+    job_id = submitted(connection, tasks, results=results)
+    return seconds(lambda: connection.execute("select stagebus.advance_job(%s)", (job_id,)))
 
 
-def raw(connection: Connection, tasks: int) -> float:
+def raw(connection: Connection, tasks: int, *, results: bool = False) -> float:
     """Seconds of inserting the same objects."""
-    clean(connection)
-    return seconds(
-        lambda: connection.execute(
-            "insert into stagebus_data.tasks (job_id, stage, task_index, parameters)"
-            " select j.job_id, 1, f.number, f.task from stagebus.new_job_id() as j (job_id),"
-            " gis.tiles(null, %s) with ordinality as f (task, number)",
-            (Jsonb({"tiles": tasks}),),
-        )
+    job_id = submitted(connection, tasks, results=results)
+    function = "of_results" if results else "tiles"
+    insert = (
+        "insert into stagebus_data.tasks (job_id, stage, task_index, parameters)"
+        " select j.job_id, 1, f.number, f.task from stagebus.new_job_id() as j (job_id),"
+        f" gis.{function}(%s, %s) with ordinality as f (task, number)"
     )
+    arguments = (job_id, Jsonb({"tiles": tasks}))
+    return seconds(lambda: connection.execute(insert, arguments))  # type: ignore[call-overload]
 
 
 @program
@@ -177,11 +215,18 @@ def main(jobs: int, tasks: int, rounds: int) -> Measured:
         waits = run(urls["small"], SMALL, jobs, {}, "pg_xact_commit_timestamp(b.xmin)")
         (begin,) = run(urls["large"], LARGE, 1, {"tiles": tasks}, "b.created_at")
         with psycopg.connect(urls["pairs"], autocommit=True) as connection:
-            plan = Jsonb({"stages": [LARGE[1]]})
-            connection.execute("select stagebus.define_job_type('pair', %s)", (plan,))
+            for name, stages in (("generated", [LARGE[1]]), ("of_results", OF_RESULTS)):
+                connection.execute(
+                    "select stagebus.define_job_type(%s, %s)", (name, Jsonb({"stages": stages}))
+                )
             pairs = paired(
                 rounds,
-                {"ours": lambda: ours(connection, tasks), "raw": lambda: raw(connection, tasks)},
+                {
+                    "ours": lambda: ours(connection, tasks, results=True),
+                    "raw": lambda: raw(connection, tasks, results=True),
+                    "ours generated": lambda: ours(connection, tasks),
+                    "raw generated": lambda: raw(connection, tasks),
+                },
             )
     return {
         f"advance_{jobs}_jobs_ms_p50": once(statistics.median(waits), "ms"),
@@ -189,6 +234,7 @@ def main(jobs: int, tasks: int, rounds: int) -> Measured:
         f"advance_{jobs}_jobs_ms_max": once(waits[-1], "ms"),
         f"advance_{short(tasks)}_begin_ms": once(begin, "ms"),
         "advance_ratio_to_raw": ratios(pairs, "ours", "raw"),
+        "advance_generated_ratio_to_raw": ratios(pairs, "ours generated", "raw generated"),
     }
 
 
