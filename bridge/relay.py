@@ -87,7 +87,7 @@ class Relay:
         """
         background: list[asyncio.Task[None]] = []
         try:
-            if await self._wait_for_database():
+            if await self.wait_for_database():
                 log.info(
                     "bridge.started",
                     bridge_id=str(self.bridge_id),
@@ -117,10 +117,34 @@ class Relay:
             for task in (*background, *self._at_work):
                 task.cancel()
             await asyncio.gather(*background, *self._at_work, return_exceptions=True)
-            await asyncio.gather(*(lane.close() for lane in self._lanes))
-            await self._database.close()
+            await self.close()
         batches = {result.value: self._results[result] for result in Result}
         log.info("bridge.stopped", bridge_id=str(self.bridge_id), **batches)
+
+    async def wait_for_database(self) -> bool:
+        """True once the database answers; False when told to stop before.
+
+        Raises IncompatibleDatabase, UnsafeDatabase.
+        """
+        delay = FIRST_POLL
+        while not self._stopping.is_set():
+            try:
+                await self._database.check_api()
+                await self._database.check_server()
+            except DatabaseUnavailable as error:
+                log.warning("database.unavailable", error=str(error), retry_in=delay)
+                self._wake.clear()
+                if not self._stopping.is_set():
+                    await self._sleep(delay)
+                delay = min(self._settings.poll, delay * 2)
+            else:
+                return True
+        return False
+
+    async def close(self) -> None:
+        """Closes its connections; `run` does it by itself."""
+        await asyncio.gather(*(lane.close() for lane in self._lanes))
+        await self._database.close()
 
     async def run_once(self, *, idle: bool = False) -> int:
         """Claims for the lanes that are free and sets them to work; returns how many batches."""
@@ -253,20 +277,3 @@ class Relay:
                 await self._wake.wait()
         except TimeoutError:
             return
-
-    async def _wait_for_database(self) -> bool:
-        """True once the database answers; False when told to stop before."""
-        delay = FIRST_POLL
-        while not self._stopping.is_set():
-            try:
-                await self._database.check_api()
-                await self._database.check_server()
-            except DatabaseUnavailable as error:
-                log.warning("database.unavailable", error=str(error), retry_in=delay)
-                self._wake.clear()
-                if not self._stopping.is_set():
-                    await self._sleep(delay)
-                delay = min(self._settings.poll, delay * 2)
-            else:
-                return True
-        return False
