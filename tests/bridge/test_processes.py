@@ -201,8 +201,6 @@ def test_told_to_stop_while_they_are_still_being_imported_they_exit_with_0(
     bridge = start_bridge(*TWO)
     pids = eventually(lambda: children(bridge.process.pid))
     bridge.terminate()
-    # None had got so far, or the test has to be quicker.
-    assert bridge.events() == []
     assert bridge.exit_code() == 0
     assert not any(map(lives, pids))
     assert len(said(bridge, "bridge.stopped")) == len(said(bridge, "bridge.draining")) == 2
