@@ -8,6 +8,7 @@ import socket
 import time
 from collections import Counter
 from collections.abc import Callable, Coroutine
+from typing import TypeVar
 from uuid import UUID, uuid4
 
 from bridge import listener, maintenance
@@ -15,12 +16,16 @@ from bridge.advancing import LANES, Advancing
 from bridge.batch import Claim
 from bridge.database import Database
 from bridge.errors import DatabaseUnavailable, UnsafeDatabase
+from bridge.house_keeping import HouseKeeping
 from bridge.lane import Lane, Result
 from bridge.logs import EventLog
+from bridge.session import Session
 from bridge.settings import Settings
 from bridge.witness import Witness
 
 log = EventLog("stagebus.relay")
+
+S = TypeVar("S", bound=Session)
 
 #: Seconds between two looks at a queue that ran dry: from the first to (the setting) poll.
 FIRST_POLL = 0.05
@@ -46,12 +51,12 @@ class Relay:
         self.bridge_id: UUID = uuid4()
         self._settings = settings
         self._witness = Witness(self.bridge_id)
-        self._database = self._new_database("relay")
+        self._database = self._connection(Database, "relay")
         self._stopping = asyncio.Event()
         self._wake = asyncio.Event()
         self._jobs_due = asyncio.Event()
         self._lanes = [
-            Lane(settings, self._new_database("lane"), self._stopping)
+            Lane(settings, self._connection(Database, "lane"), self._stopping)
             for _ in range(settings.connections)
         ]
         self._free = list(self._lanes)
@@ -216,11 +221,11 @@ class Relay:
             self._pause = FIRST_PAUSE
 
     def _maintain(self) -> Coroutine[None, None, None]:
-        return maintenance.run(self._new_database("maintenance"), self._jobs_due)
+        return maintenance.run(self._connection(HouseKeeping, "maintenance"), self._jobs_due)
 
     def _advance(self) -> Coroutine[None, None, None]:
-        databases = [self._new_database("advancing") for _ in range(LANES)]
-        return Advancing(databases, self._jobs_due).run()
+        lanes = [self._connection(HouseKeeping, "advancing") for _ in range(LANES)]
+        return Advancing(lanes, self._jobs_due).run()
 
     async def _keep(self, duty: Callable[[], Coroutine[None, None, None]]) -> None:
         # Made here: it may be cancelled before its first step, and nobody would await it.
@@ -262,8 +267,8 @@ class Relay:
                 wait = poll if self._free else self._settings.poll
             await self._sleep(wait)
 
-    def _new_database(self, purpose: str) -> Database:
-        return Database(
+    def _connection(self, calls: type[S], purpose: str) -> S:
+        return calls(
             self._settings.database_url,
             purpose,
             self._witness,
