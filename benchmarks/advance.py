@@ -39,7 +39,7 @@ from benchmarks.measure import (
 from benchmarks.place import Connection, clean, database
 from bridge import listener
 from bridge.advancing import LANES, Advancing
-from bridge.database import Database
+from bridge.house_keeping import HouseKeeping
 from bridge.migrate import migrate
 from bridge.witness import Witness
 
@@ -93,7 +93,7 @@ async def advancing(url: str, until: Any) -> None:
     """A bridge's part that advances jobs, until the condition holds."""
     wake = asyncio.Event()
     witness = Witness(uuid4())
-    databases = [Database(url, "advancing", witness) for _ in range(LANES)]
+    databases = [HouseKeeping(url, "advancing", witness) for _ in range(LANES)]
     tasks = [
         asyncio.create_task(listener.run(url, {listener.JOBS: wake})),
         asyncio.create_task(Advancing(databases, wake).run()),

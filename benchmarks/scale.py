@@ -73,12 +73,11 @@ update stagebus_data.jobs set state = 'completed', ended_at = now() where job_id
 """
 
 SAMPLED = """
-select t.job_id || '-s1-' || t.task_index, s.nonce
-from stagebus_data.tasks as t
-join stagebus_data.stages as s on s.job_id = t.job_id and s.stage = t.stage
-where t.job_id = %(job_id)s and t.stage = 1 and t.task_index in (
-    select 1 + (nth * (s.task_count::bigint - 1)) / (%(sample)s - 1)
-    from generate_series(0, %(sample)s - 1) as nth)
+select s.job_id || '-s1-' || 1 + (nth * (s.task_count::bigint - 1)) / (%(sample)s - 1), s.nonce
+from stagebus_data.stages as s
+cross join generate_series(0, %(sample)s - 1) as nth
+where s.job_id = %(job_id)s and s.stage = 1
+order by nth
 """
 
 Points = list[tuple[float, float]]

@@ -6,8 +6,8 @@ import asyncio
 from collections import Counter
 from collections.abc import Sequence
 
-from bridge.database import Database
 from bridge.errors import DatabaseUnavailable, UnsafeDatabase
+from bridge.house_keeping import HouseKeeping
 from bridge.logs import EventLog
 from bridge.orders import DueJob
 
@@ -29,7 +29,7 @@ LIMIT = 100
 class Advancing:
     """Hands due jobs to lanes, until it is cancelled."""
 
-    def __init__(self, databases: Sequence[Database], wake: asyncio.Event) -> None:
+    def __init__(self, databases: Sequence[HouseKeeping], wake: asyncio.Event) -> None:
         self._databases = databases
         self._free = list(databases)
         self._wake = wake
@@ -97,7 +97,7 @@ class Advancing:
             task.add_done_callback(self._at_work.pop)
         self._waiting = later
 
-    async def _advance(self, database: Database, due: DueJob) -> None:
+    async def _advance(self, database: HouseKeeping, due: DueJob) -> None:
         status = "unknown"
         try:
             done = await database.advance_job(due)

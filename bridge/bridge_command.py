@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import sys
 from collections.abc import Callable
 from dataclasses import fields
 from typing import Any
@@ -13,8 +14,13 @@ import click
 
 from bridge import failpoints, logs
 from bridge.options import database_url_option
+from bridge.parent import watch_stdin
+from bridge.processes import UNTIL_STDIN_CLOSES, Processes
 from bridge.relay import Relay
 from bridge.settings import Settings
+
+#: Bridges of one command at most; each has connections of its own to both servers.
+MOST_PROCESSES = 64
 
 DEFAULTS = {field.name: field.default for field in fields(Settings)}
 
@@ -48,6 +54,14 @@ def _setting(
     help="Service Bus with Entra ID: NAME.servicebus.windows.net. The identity needs the role"
     " 'Azure Service Bus Data Sender'.",
 )
+@click.option(
+    "--processes",
+    envvar="STAGEBUS_PROCESSES",
+    type=click.IntRange(1, MOST_PROCESSES),
+    default=1,
+    metavar="N",
+    help="Bridges to run, each a process with connections of its own: where one core is the limit.",
+)
 @_setting("connections", "N", "Connections to the broker: batches in flight at a time.", int)
 @_setting("lease", "SECONDS", "How long a claimed batch is ours without a sign of life.")
 @_setting("send_deadline", "SECONDS", "After this a send without an answer is dropped.")
@@ -68,16 +82,22 @@ def _setting(
     default="info",
     help="What to log, as JSON lines on stderr.",
 )
-def bridge(log_level: str, **settings: Any) -> None:
+@click.option(UNTIL_STDIN_CLOSES, is_flag=True, hidden=True)
+def bridge(log_level: str, processes: int, until_stdin_closes: bool, **settings: Any) -> None:
     """Publish ready batches until stopped. Any number of bridges may run side by side.
 
     It waits for a database or a broker that is away. SIGTERM or Ctrl-C drains: what is in flight
     is finished and recorded, the rest given back, and it exits with 0, within 10 seconds even if
-    the broker does not answer; a second one exits at once.
+    the broker does not answer; a second one exits at once. Of several processes none is started
+    again: when one ends, the others drain, and it exits with 1 if one has failed.
     """
     logs.configure(log_level)
     failpoints.switch_on(os.environ.get(failpoints.VARIABLE))
-    asyncio.run(_run_bridge(Settings(**settings)))
+    given = Settings(**settings)
+    if processes == 1:
+        asyncio.run(_run_bridge(given, until_stdin_closes))
+    elif not asyncio.run(_run_processes(given, processes, log_level)):
+        sys.exit(1)
 
 
 @click.command("failpoints")
@@ -94,21 +114,33 @@ def list_failpoints() -> None:
             click.echo(f"  {name:{width}}  {text}")
 
 
-async def _run_bridge(settings: Settings) -> None:
+async def _run_bridge(settings: Settings, until_stdin_closes: bool) -> None:
     relay = Relay(settings)
+    # At once: nothing is waited for, neither a broker nor a database that hangs. The leases bring
+    # back what was in flight.
+    _obey_signals(relay.stop, at_once=lambda: os._exit(1))
+    if until_stdin_closes:
+        watch_stdin(asyncio.get_running_loop(), relay.stop)
+    await relay.run()
+
+
+async def _run_processes(settings: Settings, count: int, log_level: str) -> bool:
+    processes = Processes(settings, count, log_level)
+    _obey_signals(processes.stop, at_once=processes.kill)
+    return await processes.run()
+
+
+def _obey_signals(stop: Callable[[], None], at_once: Callable[[], None]) -> None:
     signals = 0
 
     def on_signal() -> None:
         nonlocal signals
         signals += 1
         if signals == 1:
-            relay.stop()
+            stop()
         else:
-            # At once: nothing is waited for, neither a broker nor a database that hangs. The
-            # leases bring back what was in flight.
-            os._exit(1)
+            at_once()
 
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, on_signal)
-    await relay.run()

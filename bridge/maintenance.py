@@ -7,8 +7,8 @@ from dataclasses import asdict
 
 import psycopg
 
-from bridge.database import Database
 from bridge.errors import CallTimedOut, DatabaseUnavailable, UnsafeDatabase
+from bridge.house_keeping import HouseKeeping
 from bridge.logs import EventLog
 
 log = EventLog("stagebus.maintenance")
@@ -45,7 +45,7 @@ class Pace:
         self.share = min(1.0, self.share * 1.1)
 
 
-async def run(database: Database, jobs_due: asyncio.Event) -> None:
+async def run(database: HouseKeeping, jobs_due: asyncio.Event) -> None:
     """Rounds without end; a database that is away is asked again. Raises UnsafeDatabase.
 
     Sets `jobs_due` when there are jobs to advance.
@@ -71,7 +71,7 @@ async def run(database: Database, jobs_due: asyncio.Event) -> None:
         await database.close()
 
 
-async def run_once(database: Database, pace: Pace, jobs_due: asyncio.Event) -> bool:
+async def run_once(database: HouseKeeping, pace: Pace, jobs_due: asyncio.Event) -> bool:
     """One round, and one step of each order; True when there is more to do at once."""
     limit = pace.of(LIMIT)
     done = await database.maintain(limit)
@@ -87,7 +87,7 @@ async def run_once(database: Database, pace: Pace, jobs_due: asyncio.Event) -> b
     return more
 
 
-async def _work(database: Database, order_id: int, pace: Pace) -> bool:
+async def _work(database: HouseKeeping, order_id: int, pace: Pace) -> bool:
     """One step; True when the order goes on from here."""
     try:
         order = await database.work_order(order_id, pace.of(ORDER_LIMIT))

@@ -22,6 +22,9 @@ from bridge.replay import code_digest, code_script, directory, replay_code
 #: session, so that a killed run leaves nothing behind.
 ADVISORY_LOCK = int.from_bytes(hashlib.sha256(b"stagebus migrate").digest()[:7], "big")
 
+#: The oldest PostgreSQL on which the tests run.
+OLDEST_SERVER = 15
+
 #: How long to wait for a lock on a table, a view or a function: others queue behind who waits.
 LOCK_TIMEOUT = "10s"
 
@@ -48,9 +51,10 @@ class Status:
 def migrate(database_url: str, *, set_search_path: bool = True) -> list[str]:
     """Applies what is pending, replays sql/, and returns the ids of the applied migrations.
 
-    Raises MigrationError, with the way out, when a right is missing or a lock is not to be had.
+    Raises MigrationError, with the way out, when the database is not one of ours to be, a right is
+    missing or a lock is not to be had.
     """
-    with _locked(database_url, before=rights.require) as (connection, backend, migrations):
+    with _locked(database_url, before=_require) as (connection, backend, migrations):
         pending = backend.to_apply(migrations)
         backend.apply_migrations_only(pending)
         with connection.transaction():
@@ -125,6 +129,23 @@ def migration_ids() -> list[str]:
 
 def _read_migrations() -> Any:
     return yoyo.read_migrations(str(directory("migrations")))
+
+
+def _require(connection: psycopg.Connection[Any]) -> None:
+    """What nobody can grant, and then what somebody can."""
+    if connection.info.server_version < OLDEST_SERVER * 10_000:
+        raise MigrationError(
+            f"PostgreSQL {connection.info.server_version // 10_000} is too old: stagebus needs"
+            f" {OLDEST_SERVER} or later"
+        )
+    encoding = connection.info.parameter_status("server_encoding")
+    if encoding != "UTF8":
+        raise MigrationError(
+            f"the database {connection.info.dbname} has the encoding {encoding}: stagebus needs"
+            " UTF8, since a task's parameters may have any character; it cannot be changed, so:"
+            " create database NAME encoding 'UTF8' template template0"
+        )
+    rights.require(connection)
 
 
 @contextmanager

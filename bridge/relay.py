@@ -8,6 +8,7 @@ import socket
 import time
 from collections import Counter
 from collections.abc import Callable, Coroutine
+from typing import TypeVar
 from uuid import UUID, uuid4
 
 from bridge import listener, maintenance
@@ -15,12 +16,16 @@ from bridge.advancing import LANES, Advancing
 from bridge.batch import Claim
 from bridge.database import Database
 from bridge.errors import DatabaseUnavailable, UnsafeDatabase
+from bridge.house_keeping import HouseKeeping
 from bridge.lane import Lane, Result
 from bridge.logs import EventLog
+from bridge.session import Session
 from bridge.settings import Settings
 from bridge.witness import Witness
 
 log = EventLog("stagebus.relay")
+
+S = TypeVar("S", bound=Session)
 
 #: Seconds between two looks at a queue that ran dry: from the first to (the setting) poll.
 FIRST_POLL = 0.05
@@ -46,12 +51,12 @@ class Relay:
         self.bridge_id: UUID = uuid4()
         self._settings = settings
         self._witness = Witness(self.bridge_id)
-        self._database = self._new_database("relay")
+        self._database = self._connection(Database, "relay")
         self._stopping = asyncio.Event()
         self._wake = asyncio.Event()
         self._jobs_due = asyncio.Event()
         self._lanes = [
-            Lane(settings, self._new_database("lane"), self._stopping)
+            Lane(settings, self._connection(Database, "lane"), self._stopping)
             for _ in range(settings.connections)
         ]
         self._free = list(self._lanes)
@@ -87,7 +92,7 @@ class Relay:
         """
         background: list[asyncio.Task[None]] = []
         try:
-            if await self._wait_for_database():
+            if await self.wait_for_database():
                 log.info(
                     "bridge.started",
                     bridge_id=str(self.bridge_id),
@@ -117,10 +122,34 @@ class Relay:
             for task in (*background, *self._at_work):
                 task.cancel()
             await asyncio.gather(*background, *self._at_work, return_exceptions=True)
-            await asyncio.gather(*(lane.close() for lane in self._lanes))
-            await self._database.close()
+            await self.close()
         batches = {result.value: self._results[result] for result in Result}
         log.info("bridge.stopped", bridge_id=str(self.bridge_id), **batches)
+
+    async def wait_for_database(self) -> bool:
+        """True once the database answers; False when told to stop before.
+
+        Raises IncompatibleDatabase, UnsafeDatabase.
+        """
+        delay = FIRST_POLL
+        while not self._stopping.is_set():
+            try:
+                await self._database.check_api()
+                await self._database.check_server()
+            except DatabaseUnavailable as error:
+                log.warning("database.unavailable", error=str(error), retry_in=delay)
+                self._wake.clear()
+                if not self._stopping.is_set():
+                    await self._sleep(delay)
+                delay = min(self._settings.poll, delay * 2)
+            else:
+                return True
+        return False
+
+    async def close(self) -> None:
+        """Closes its connections; `run` does it by itself."""
+        await asyncio.gather(*(lane.close() for lane in self._lanes))
+        await self._database.close()
 
     async def run_once(self, *, idle: bool = False) -> int:
         """Claims for the lanes that are free and sets them to work; returns how many batches."""
@@ -192,11 +221,11 @@ class Relay:
             self._pause = FIRST_PAUSE
 
     def _maintain(self) -> Coroutine[None, None, None]:
-        return maintenance.run(self._new_database("maintenance"), self._jobs_due)
+        return maintenance.run(self._connection(HouseKeeping, "maintenance"), self._jobs_due)
 
     def _advance(self) -> Coroutine[None, None, None]:
-        databases = [self._new_database("advancing") for _ in range(LANES)]
-        return Advancing(databases, self._jobs_due).run()
+        lanes = [self._connection(HouseKeeping, "advancing") for _ in range(LANES)]
+        return Advancing(lanes, self._jobs_due).run()
 
     async def _keep(self, duty: Callable[[], Coroutine[None, None, None]]) -> None:
         # Made here: it may be cancelled before its first step, and nobody would await it.
@@ -238,8 +267,8 @@ class Relay:
                 wait = poll if self._free else self._settings.poll
             await self._sleep(wait)
 
-    def _new_database(self, purpose: str) -> Database:
-        return Database(
+    def _connection(self, calls: type[S], purpose: str) -> S:
+        return calls(
             self._settings.database_url,
             purpose,
             self._witness,
@@ -253,20 +282,3 @@ class Relay:
                 await self._wake.wait()
         except TimeoutError:
             return
-
-    async def _wait_for_database(self) -> bool:
-        """True once the database answers; False when told to stop before."""
-        delay = FIRST_POLL
-        while not self._stopping.is_set():
-            try:
-                await self._database.check_api()
-                await self._database.check_server()
-            except DatabaseUnavailable as error:
-                log.warning("database.unavailable", error=str(error), retry_in=delay)
-                self._wake.clear()
-                if not self._stopping.is_set():
-                    await self._sleep(delay)
-                delay = min(self._settings.poll, delay * 2)
-            else:
-                return True
-        return False

@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from datetime import datetime
+from typing import TypeVar
 
 import psycopg
 from psycopg import AsyncConnection
-from psycopg.rows import TupleRow
+from psycopg.rows import TupleRow, class_row
 
 from bridge.connection import answering, connect
 from bridge.errors import DatabaseUnavailable, UnsafeDatabase
@@ -46,6 +48,8 @@ DURABLY_THERE = _there("on")
 #: Its commit may come to the disk a moment later, and with any other that waits for it: for what is
 #: done again when it is lost, and what nobody acts on without a commit that waits.
 SOON_THERE = _there("off")
+
+T = TypeVar("T")
 
 
 class Session:
@@ -115,6 +119,26 @@ class Session:
                 " or, where nothing matters, allow it with --allow-fsync-off"
                 " (STAGEBUS_ALLOW_FSYNC_OFF=1)"
             )
+
+    async def _rows(
+        self,
+        kind: type[T],
+        columns: str,
+        call: str,
+        arguments: Sequence[object],
+        within: float | None = None,
+        there: str = DURABLY_THERE,
+    ) -> tuple[datetime, list[T]]:
+        """What a call answers, and which server."""
+        async with self._connected(within=within) as connection:
+            server = self._witness.server
+            assert server is not None
+            cursor = connection.cursor(row_factory=class_row(kind))
+            await cursor.execute(
+                f"select {columns} from {there}, {call}",  # noqa: S608
+                (server, *arguments),
+            )
+            return server, await cursor.fetchall()
 
     @asynccontextmanager
     async def _connected(

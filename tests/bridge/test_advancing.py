@@ -10,7 +10,7 @@ from uuid import UUID
 import pytest
 
 from bridge.advancing import Advancing
-from bridge.database import Database
+from bridge.house_keeping import HouseKeeping
 from bridge.settings import Settings
 from bridge.witness import Witness
 from tests.bridge.conftest import LOSES_CONNECTIONS, Queue, running
@@ -156,7 +156,7 @@ def test_nothing_that_a_function_did_to_the_session_stays(
 
     async def scenario() -> None:
         witness = Witness(client.bridge_id)
-        database = Database(bridge_url, "advancing", witness, allow_fsync_off=True)
+        database = HouseKeeping(bridge_url, "advancing", witness, allow_fsync_off=True)
         try:
             for _ in range(3):
                 client.submit_job()
@@ -190,7 +190,8 @@ def test_jobs_are_divided_among_bridges_and_each_stage_is_made_once(
         for _ in range(3):
             witness = Witness(client.bridge_id)
             databases = [
-                Database(bridge_url, "advancing", witness, allow_fsync_off=True) for _ in range(4)
+                HouseKeeping(bridge_url, "advancing", witness, allow_fsync_off=True)
+                for _ in range(4)
             ]
             members.append(asyncio.create_task(Advancing(databases, asyncio.Event()).run()))
         await becomes(lambda: client.due_jobs() == [])
@@ -213,7 +214,7 @@ def test_a_plan_without_functions_has_its_own_time_too(
 
     async def scenario() -> None:
         witness = Witness(client.bridge_id)
-        database = Database(bridge_url, "advancing", witness, allow_fsync_off=True)
+        database = HouseKeeping(bridge_url, "advancing", witness, allow_fsync_off=True)
         try:
             (due,) = await database.due_jobs(10, [])
             monkeypatch.setattr("bridge.connection.CALL_DEADLINE", 0.2)

@@ -11,7 +11,7 @@ from uuid import UUID
 import psycopg
 import pytest
 
-from bridge.database import Database
+from bridge.house_keeping import HouseKeeping
 from bridge.witness import Witness
 from tests.client import Client
 from tests.eventually import eventually
@@ -38,7 +38,7 @@ def advanced_before_a_crash(url: str, *, claimed: bool) -> UUID:
         os.kill(writer, signal.SIGSTOP)
 
         async def advance() -> None:
-            database = Database(as_bridge(url), "advancing", Witness(client.bridge_id),
+            database = HouseKeeping(as_bridge(url), "advancing", Witness(client.bridge_id),
                                 allow_fsync_off=True)  # fmt: skip
             (due,) = await database.due_jobs(10, [])
             assert (await database.advance_job(due)).status == "advanced"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Coroutine
-from typing import Any
+from typing import Any, TypeVar
 from uuid import uuid4
 
 import pytest
@@ -14,6 +14,8 @@ from bridge import batch, connection, lease
 from bridge.contracts.tasks import TaskQueueMessage
 from bridge.database import Database
 from bridge.errors import CallTimedOut, DatabaseUnavailable
+from bridge.house_keeping import HouseKeeping
+from bridge.session import Session
 from bridge.task_calls import Asked, TaskCalls
 from bridge.witness import Witness
 from tests.bridge.conftest import (
@@ -35,8 +37,11 @@ pytestmark = LOSES_CONNECTIONS
 NOTICED = 20.0
 
 
-def new_database(url: str) -> Database:
-    return Database(url, "test", Witness(uuid4()), allow_fsync_off=True)
+S = TypeVar("S", bound=Session)
+
+
+def new(calls: type[S], url: str) -> S:
+    return calls(url, "test", Witness(uuid4()), allow_fsync_off=True)
 
 
 def vanish(gate: Gate) -> None:
@@ -102,10 +107,13 @@ CALLS: dict[str, Callable[[Database], Coroutine[Any, Any, Any]]] = {
     "finish_batch": lambda database: database.finish_batch(CLAIM),
     "fail_batch": lambda database: database.fail_batch(CLAIM, "reason", 3),
     "extend_lease": lambda database: database.extend_lease(CLAIM, 60),
+}
+DUTIES: dict[str, Callable[[HouseKeeping], Coroutine[Any, Any, Any]]] = {
     "maintain": lambda database: database.maintain(10),
     "working_orders": lambda database: database.working_orders(),
     "work_order": lambda database: database.work_order(1, 10),
     "fail_order_step": lambda database: database.fail_order_step(1, "reason"),
+    "due_jobs": lambda database: database.due_jobs(1, []),
 }
 
 
@@ -116,19 +124,27 @@ def test_every_call_has_a_deadline(
     monkeypatch.setattr(connection, "CANCEL_PATIENCE", 0.1)
 
     async def scenario() -> None:
-        databases = {name: new_database(through_gate(bridge_url, database_gate)) for name in CALLS}
-        await asyncio.gather(*(database.check_api() for database in databases.values()))
+        url = through_gate(bridge_url, database_gate)
+        databases = {name: new(Database, url) for name in CALLS}
+        house_keepers = {name: new(HouseKeeping, url) for name in DUTIES}
+        await asyncio.gather(
+            *(database.check_api() for database in databases.values()),
+            *(each.working_orders() for each in house_keepers.values()),
+        )
         vanish(database_gate)
         began = time.monotonic()
         outcomes = await asyncio.gather(
-            *(call(databases[name]) for name, call in CALLS.items()), return_exceptions=True
+            *(call(databases[name]) for name, call in CALLS.items()),
+            *(call(house_keepers[name]) for name, call in DUTIES.items()),
+            return_exceptions=True,
         )
         assert time.monotonic() - began < 5
         assert {type(outcome) for outcome in outcomes} == {CallTimedOut}
         database_gate.cut()
         database_gate.open()
         await asyncio.gather(*(database.check_api() for database in databases.values()))
-        await asyncio.gather(*(database.close() for database in databases.values()))
+        sessions = [*databases.values(), *house_keepers.values()]
+        await asyncio.gather(*(each.close() for each in sessions))
 
     asyncio.run(scenario())
 
@@ -140,7 +156,7 @@ def test_a_call_that_is_cancelled_while_it_hangs_is_over_as_cancelled(
     monkeypatch.setattr(connection, "CALL_DEADLINE", 0.5)
 
     async def scenario() -> None:
-        database = new_database(through_gate(bridge_url, database_gate))
+        database = new(Database, through_gate(bridge_url, database_gate))
         await database.check_api()
         vanish(database_gate)
         call = asyncio.create_task(database.check_api())
@@ -157,7 +173,7 @@ def test_a_connection_that_is_not_answered_has_a_deadline_too(
     bridge_url: str, database_gate: Gate
 ) -> None:
     vanish(database_gate)
-    database = new_database(f"{through_gate(bridge_url, database_gate)} connect_timeout=2")
+    database = new(Database, f"{through_gate(bridge_url, database_gate)} connect_timeout=2")
     with pytest.raises(DatabaseUnavailable, match="timeout"):
         asyncio.run(database.check_api())
 
@@ -168,7 +184,7 @@ def test_a_call_that_waits_behind_a_lock_is_given_up_and_leaves_no_backend_behin
     """Otherwise each repetition would leave one more, until the server takes no connection."""
     monkeypatch.setattr(connection, "CALL_DEADLINE", 0.3)
     create_stage(client, 10)
-    database = new_database(bridge_url)
+    database = new(Database, bridge_url)
 
     async def scenario() -> None:
         (claim,) = await database.claim_batches(1, 60, 0)

@@ -11,6 +11,8 @@ import psycopg
 import pytest
 
 from bridge import migrate as migration
+from bridge.errors import MigrationError
+from tests.conftest import Server
 from tests.migrations.dump import schema_dump
 from tests.migrations.test_files import FILES, FOLDER
 
@@ -22,6 +24,21 @@ def test_running_it_twice_changes_nothing(empty_database_url: str) -> None:
     before = schema_dump(empty_database_url)
     assert migration.migrate(empty_database_url) == []
     assert schema_dump(empty_database_url) == before
+
+
+def test_a_database_that_is_not_utf8_is_refused_before_anything_is_changed(server: Server) -> None:
+    with psycopg.connect(server.url(server.maintenance_dbname), autocommit=True) as connection:
+        connection.execute("create database latin encoding 'LATIN1' locale 'C' template template0")
+        try:
+            with pytest.raises(MigrationError, match=r"latin has the encoding LATIN1.*needs UTF8"):
+                migration.migrate(server.url("latin"))
+            with psycopg.connect(server.url("latin")) as latin:
+                found = latin.execute(
+                    "select to_regclass('_yoyo_migration'), to_regnamespace('stagebus')"
+                )
+                assert found.fetchone() == (None, None)
+        finally:
+            connection.execute("drop database latin with (force)")
 
 
 def test_eight_at_once_apply_each_migration_once(empty_database_url: str) -> None:

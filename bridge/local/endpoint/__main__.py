@@ -20,8 +20,8 @@ import click
 from bridge.local.endpoint.config import TIERS, EntityConfig, TopicConfig
 from bridge.local.endpoint.control import Control
 from bridge.local.endpoint.emulator_config import FileEntities, read_config
-from bridge.local.endpoint.parent import watch_stdin
 from bridge.local.endpoint.server import Endpoint
+from bridge.parent import watch_stdin
 
 _PORT = click.IntRange(0, 65_535)
 

@@ -12,7 +12,7 @@ _STDIN = 0
 def watch_stdin(loop: asyncio.AbstractEventLoop, ended: Callable[[], None]) -> None:
     """Call `ended` once, when standard input has come to its end; what is written there is lost.
 
-    A parent keeps the other end of a pipe open for as long as it lives; the kernel closes it even
+    A parent keeps the other end of a pipe open until it wants us to stop; the kernel closes it even
     if the parent is killed. Raises OSError or ValueError if standard input cannot be waited for,
     such as a file.
     """
