@@ -9,7 +9,7 @@ from bridge.batch import Claim, Message
 
 #: A page of messages has about this many bytes of bodies, and so many messages at most: 4,500 is
 #: what one send takes on the Standard tier.
-PAGE_BYTES = 750_000
+PAGE_BYTES = 500_000
 PAGE_ROWS = 4500
 
 #: Reads up to `limit` messages from the task after `after_index` on.
