@@ -24,6 +24,9 @@ from bridge.local.postgres import DEFAULT_VERSION, server_binaries
 PROJECT = Path(__file__).resolve().parents[1]
 RESULTS = PROJECT / "build" / "bench.json"
 
+#: Seconds in which is seen how busy the machine is.
+LOOK = 0.5
+
 #: Packages whose version may matter to a figure.
 PACKAGES = ("azure-servicebus", "psycopg", "python-qpid-proton", "procrastinate", "pgqueuer")
 
@@ -109,13 +112,13 @@ def program(function: Callable[..., Measured]) -> click.Command:
     @click.option("--results", type=click.Path(path_type=Path), default=RESULTS, hidden=True)
     @functools.wraps(function)
     def command(results: Path, **options: Any) -> None:
-        load = round(os.getloadavg()[0], 1)
+        busy = busy_share()
         began = time.perf_counter()
         measured = function(**options)
         record = {
             "command": " ".join(["python -m", f"benchmarks.{name}", *_given(options)]),
             "seconds": round(time.perf_counter() - began),
-            "load_before": load,
+            "busy_before": busy,
             "machine": machine(),
             "versions": versions(options.get("postgres", DEFAULT_VERSION)),
             "figures": {
@@ -153,6 +156,19 @@ def machine() -> str:
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1024**3
     cores = len(os.sched_getaffinity(0))
     return f"{cores} cores ({platform.machine()}), {memory:.0f} GiB, {platform.system()}"
+
+
+def busy_share() -> float:
+    """The part of the machine that others use now; its load would tell of our own programs."""
+
+    def ticks() -> tuple[int, int]:
+        with Path("/proc/stat").open() as file:
+            each = [int(number) for number in file.readline().split()[1:9]]
+        return sum(each) - each[3] - each[4], sum(each)
+
+    (busy, all_of_it), _ = ticks(), time.sleep(LOOK)
+    busier, more = ticks()
+    return round((busier - busy) / max(1, more - all_of_it), 2)
 
 
 def versions(postgres: int) -> dict[str, str]:

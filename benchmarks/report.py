@@ -23,8 +23,8 @@ PAGE = PROJECT / "benchmarks" / "README.md"
 
 _PART = re.compile(r"(<!-- measured: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
-#: A load above which figures are called upper bounds.
-IDLE = 1.0
+#: Where others used more of the machine than that, figures are called upper bounds.
+IDLE = 0.1
 
 #: Bars of figures that end alike, by the program that has them: prefix, suffix, title.
 COMPARED = {
@@ -44,10 +44,10 @@ def table(record: Record) -> str:
     versions = ", ".join(f"{name} {value}" for name, value in record["versions"].items() if value)
     text = "| figure | median (least – largest) |\n|---|---|\n" + "\n".join(rows)
     text += f"\n\n`{record['command']}`, {record['seconds']} s. {record['machine']}; {versions}.\n"
-    if (load := record["load_before"]) > IDLE:
+    if (busy := record["busy_before"]) > IDLE:
         text += (
-            f"\n**The machine was not idle** (a load of {load:g} before): upper bounds of times,"
-            " lower ones of rates, to be measured again.\n"
+            f"\n**The machine was not idle** ({busy:.0%} of it in use before): upper bounds of"
+            " times, lower ones of rates, to be measured again.\n"
         )
     return text
 
