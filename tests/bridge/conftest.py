@@ -388,9 +388,10 @@ def create_stage(
     return job_id
 
 
-def states(client: Client) -> dict[str, int]:
+def states(client: Client) -> Counter[str]:
     """How many batches are in which state."""
-    return dict(client.rows("select state, count(*) from stagebus_data.batches group by state"))
+    rows = client.rows("select state, count(*) from stagebus_data.batches group by state")
+    return Counter(dict(rows))
 
 
 def all_queued(client: Client) -> bool:
