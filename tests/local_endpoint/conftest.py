@@ -24,6 +24,8 @@ T = TypeVar("T")
 #: Seconds after which a test is not slow but stuck.
 PATIENCE = 10.0
 
+AN_HOUR = 3600.0
+
 #: The kinds of queues, and how many tests may ask for one of each.
 KINDS = {
     "plain": (EntityConfig(), 96),
@@ -109,7 +111,8 @@ class Bench:
             for kind, (config, count) in self._kinds.items()
             for number in range(count)
         }
-        self.endpoint = Endpoint(queues | {"spare": EntityConfig()})
+        # Between two tests that use it nobody runs the loop, and no heartbeat is sent.
+        self.endpoint = Endpoint(queues | {"spare": EntityConfig()}, idle_timeout=AN_HOUR)
         await self.endpoint.start()
         self.client = connect(self.endpoint.connection_string)
         for name in queues:
