@@ -166,7 +166,8 @@ def busy_share() -> float:
             each = [int(number) for number in file.readline().split()[1:9]]
         return sum(each) - each[3] - each[4], sum(each)
 
-    (busy, all_of_it), _ = ticks(), time.sleep(LOOK)
+    busy, all_of_it = ticks()
+    time.sleep(LOOK)
     busier, more = ticks()
     return round((busier - busy) / max(1, more - all_of_it), 2)
 

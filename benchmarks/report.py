@@ -44,7 +44,9 @@ def table(record: Record) -> str:
     versions = ", ".join(f"{name} {value}" for name, value in record["versions"].items() if value)
     text = "| figure | median (least – largest) |\n|---|---|\n" + "\n".join(rows)
     text += f"\n\n`{record['command']}`, {record['seconds']} s. {record['machine']}; {versions}.\n"
-    if (busy := record["busy_before"]) > IDLE:
+    if (busy := record["busy_before"]) is None:
+        text += "\n**How busy the machine was before was not recorded.**\n"
+    elif busy > IDLE:
         text += (
             f"\n**The machine was not idle** ({busy:.0%} of it in use before): upper bounds of"
             " times, lower ones of rates, to be measured again.\n"
