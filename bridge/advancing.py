@@ -22,8 +22,8 @@ OF_A_TYPE = 2
 #: Seconds that what is under way may take when the bridge is told to stop; then it is undone.
 PATIENCE = 3.0
 
-#: Jobs that are asked for at a time.
-LIMIT = 100
+#: Jobs that are asked for at a time: looking takes milliseconds in which freed lanes wait.
+LIMIT = 1000
 
 
 class Advancing:

@@ -26,17 +26,21 @@ begin
             'A stage has at most 999,999,999 tasks.', 'Split the work into several stages.');
     end if;
     -- 61 pairs of brackets are 122 characters.
-    select sum(t.bytes) as total, max(t.bytes) as largest,
-        bool_and(t.kind is not distinct from 'object') as objects,
-        bool_or(case when t.bytes > 121 then t.parameters @? 'strict $.**{61}' end) as nested
-    into v_found
-    from (
-        select t.parameters, octet_length(t.parameters::text) as bytes,
-            jsonb_typeof(t.parameters) as kind
-        from tasks as t
-        where t.job_id = p_stage.job_id and t.stage = p_stage.stage and t.task_index > v_before
-        offset 0
-    ) as t;
+    if p_count < 100000 then
+        select sum(t.bytes) as total, max(t.bytes) as largest,
+            bool_and(t.kind is not distinct from 'object') as objects,
+            bool_or(case when t.bytes > 121 then t.parameters @? 'strict $.**{61}' end) as nested
+        into v_found
+        from (
+            select t.parameters, octet_length(t.parameters::text) as bytes,
+                jsonb_typeof(t.parameters) as kind
+            from tasks as t
+            where t.job_id = p_stage.job_id and t.stage = p_stage.stage and t.task_index > v_before
+            offset 0
+        ) as t;
+    else
+        select * into v_found from stagebus.measure_many_tasks(p_stage);
+    end if;
     if not v_found.objects then
         select t.task_index, t.parameters into v_bad
         from tasks as t

@@ -22,7 +22,7 @@ from bridge.local.endpoint.process import RunningEndpoint, run_endpoint
 T = TypeVar("T")
 
 #: Seconds after which a test is not slow but stuck.
-PATIENCE = 10.0
+PATIENCE = 30.0
 
 AN_HOUR = 3600.0
 

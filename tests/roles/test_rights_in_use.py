@@ -66,6 +66,7 @@ INTERNAL = {
     "make_due",
     "make_grouped_stages",
     "make_planned_stage",
+    "measure_many_tasks",
     "message_bytes",
     "message_frame",
     "message_head",
