@@ -3,7 +3,9 @@
 Three questions, each over a database of its own on one server, advanced as a bridge does it:
 
 1. `advance_1000_jobs_ms`: of a thousand jobs of one plan the first stages end at the same moment.
-   How long after that commit is that of each one's second stage?
+   How long after that commit is that of each one's second stage? `create_1000_stages_ms`: and how
+   long do as many such stages take, by `create_stage_tasks` over as many connections, of jobs that
+   have no plan?
 2. `advance_1m_begin_ms`: a stage of 1,000 tasks ends; the next one has a task for each of a million
    objects that a plan's function returns. How long after that commit is it begun?
 3. `advance_ratio_to_raw`: a stage of a million tasks has ended, each with a result; the next one
@@ -19,6 +21,7 @@ from __future__ import annotations
 import asyncio
 import statistics
 import time
+from contextlib import AsyncExitStack
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -162,6 +165,38 @@ def run(
         return sorted(float(row[0]) for row in waits)
 
 
+def create_stages(url: str, jobs: int) -> float:
+    """Seconds of as many calls as jobs, over as many connections as a bridge advances with."""
+
+    async def lane(connection: psycopg.AsyncConnection[Any]) -> None:
+        while ids:
+            await connection.execute(
+                "select tasks from stagebus.create_stage_tasks(%s, 1, 'h3_hexagon', 1)",
+                (ids.pop(),),
+            )
+
+    async def work() -> float:
+        async with AsyncExitStack() as stack:
+            connections = [
+                await stack.enter_async_context(
+                    await psycopg.AsyncConnection.connect(url, autocommit=True)
+                )
+                for _ in range(LANES)
+            ]
+            for connection in connections:
+                await connection.execute("set synchronous_commit = off")
+            start = time.perf_counter()
+            await asyncio.gather(*(lane(connection) for connection in connections))
+            return time.perf_counter() - start
+
+    with psycopg.connect(url, autocommit=True) as connection:
+        ids = [
+            connection.execute("select stagebus.create_job('x')").fetchone()[0]  # type: ignore[index]
+            for _ in range(jobs)
+        ]
+    return asyncio.run(work())
+
+
 def submitted(connection: Connection, tasks: int, *, results: bool) -> UUID:
     """The only job; its next stage has a task for each of so many objects, or results."""
     clean(connection)
@@ -213,6 +248,7 @@ def main(jobs: int, tasks: int, rounds: int) -> Measured:
             with psycopg.connect(url, autocommit=True) as connection:
                 connection.execute(FUNCTION)
         waits = run(urls["small"], SMALL, jobs, {}, "pg_xact_commit_timestamp(b.xmin)")
+        creation = create_stages(urls["small"], jobs)
         (begin,) = run(urls["large"], LARGE, 1, {"tiles": tasks}, "b.created_at")
         with psycopg.connect(urls["pairs"], autocommit=True) as connection:
             for name, stages in (("generated", [LARGE[1]]), ("of_results", OF_RESULTS)):
@@ -232,6 +268,7 @@ def main(jobs: int, tasks: int, rounds: int) -> Measured:
         f"advance_{jobs}_jobs_ms_p50": once(statistics.median(waits), "ms"),
         f"advance_{jobs}_jobs_ms_p99": once(percentile(waits, 99), "ms"),
         f"advance_{jobs}_jobs_ms_max": once(waits[-1], "ms"),
+        f"create_{jobs}_stages_ms": once(creation * 1000, "ms"),
         f"advance_{short(tasks)}_begin_ms": once(begin, "ms"),
         "advance_ratio_to_raw": ratios(pairs, "ours", "raw"),
         "advance_generated_ratio_to_raw": ratios(pairs, "ours generated", "raw generated"),

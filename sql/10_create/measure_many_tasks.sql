@@ -10,6 +10,7 @@ create or replace function stagebus.measure_many_tasks(
     nested  boolean
 )
 language plpgsql
+stable
 set search_path = stagebus_data, stagebus, pg_temp
 set enable_seqscan = off
 set jit = off
