@@ -10,6 +10,7 @@ import psycopg
 from bridge.errors import CallTimedOut, DatabaseUnavailable, UnsafeDatabase
 from bridge.house_keeping import HouseKeeping
 from bridge.logs import EventLog
+from bridge.presence import Presence
 
 log = EventLog("stagebus.maintenance")
 
@@ -45,16 +46,18 @@ class Pace:
         self.share = min(1.0, self.share * 1.1)
 
 
-async def run(database: HouseKeeping, jobs_due: asyncio.Event) -> None:
+async def run(database: HouseKeeping, jobs_due: asyncio.Event, presence: Presence) -> None:
     """Rounds without end; a database that is away is asked again. Raises UnsafeDatabase.
 
-    Sets `jobs_due` when there are jobs to advance.
+    Sets `jobs_due` when there are jobs to advance. Between rounds the bridge says that it is there,
+    and in the end that it goes.
     """
     pace = Pace()
     try:
         while True:
             more = False
             try:
+                await presence.tell(database)
                 more = await run_once(database, pace, jobs_due)
             except CallTimedOut as error:
                 pace.slow_down()
@@ -68,6 +71,7 @@ async def run(database: HouseKeeping, jobs_due: asyncio.Event) -> None:
                 log.error("maintenance.crashed", with_traceback=True)
             await asyncio.sleep(0 if more else INTERVAL)
     finally:
+        await presence.leave(database)
         await database.close()
 
 

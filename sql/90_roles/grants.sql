@@ -38,6 +38,8 @@ to stagebus_producer;
 
 -- Bridges publish, and keep the house.
 grant execute on function
+    stagebus.report_bridge(uuid, text, integer, text, text),
+    stagebus.forget_bridge(uuid),
     stagebus.check_writes(uuid, uuid[], uuid[], integer[], integer[], integer[], boolean[]),
     stagebus.claim_batches(uuid, integer, interval, bigint),
     stagebus.batch_messages(uuid, uuid, integer, integer, integer),
@@ -76,6 +78,7 @@ grant execute on function
     stagebus.set_destination(text, text, text, integer, integer, interval, text),
     stagebus.pause_destination(text, text),
     stagebus.resume_destination(text),
+    stagebus.forget_bridge(uuid),
     stagebus.maintain(integer),
     stagebus.retry_tasks(uuid, integer, text, jsonb, text, text, boolean),
     stagebus.retry_batch(uuid, uuid, boolean, text, boolean),
@@ -100,11 +103,16 @@ grant execute on function
     stagebus.stage_results(uuid, integer)
 to stagebus_operator;
 
+-- Views tell the time with their reader's rights.
+grant execute on function
+    stagebus.clock()
+to stagebus_producer, stagebus_operator, stagebus_monitor;
+
 -- Everyone who runs a job may look at it; a worker sees what its messages and calls tell it.
 grant select on
     stagebus.jobs, stagebus.stages, stagebus.batches, stagebus.tasks, stagebus.sends,
     stagebus.job_progress, stagebus.plans, stagebus.plan_progress, stagebus.orders,
-    stagebus.destination_status
+    stagebus.destination_status, stagebus.bridges
 to stagebus_producer, stagebus_operator, stagebus_monitor;
 
 -- What a plan names is called by a function of a role without rights. It may have no more than its

@@ -27,7 +27,6 @@ INTERNAL = {
     "check_plan_order",
     "check_plan_stage",
     "check_results",
-    "clock",
     "confirm_stage",
     "count_ended_tasks",
     "count_reopened_tasks",
