@@ -103,9 +103,10 @@ grant execute on function
     stagebus.stage_results(uuid, integer)
 to stagebus_operator;
 
--- Views tell the time with their reader's rights.
+-- Views tell the time with their reader's rights; whoever runs a job may ask why it does not go on.
 grant execute on function
-    stagebus.clock()
+    stagebus.clock(),
+    stagebus.why_stuck(uuid)
 to stagebus_producer, stagebus_operator, stagebus_monitor;
 
 -- Everyone who runs a job may look at it; a worker sees what its messages and calls tell it.

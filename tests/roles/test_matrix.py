@@ -36,6 +36,7 @@ MAY_EXECUTE: dict[str, set[str]] = {
     "finish_job": {"producer", "operator"},
     "stage_results": {"producer", "operator"},
     "clock": {"producer", "operator", "monitor"},
+    "why_stuck": {"producer", "operator", "monitor"},
     "report_bridge": BRIDGE,
     "forget_bridge": {"bridge", "operator"},
     "check_writes": BRIDGE,
