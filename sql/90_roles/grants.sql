@@ -109,6 +109,14 @@ grant execute on function
     stagebus.why_stuck(uuid)
 to stagebus_producer, stagebus_operator, stagebus_monitor;
 
+-- What threatens the system is for those who run it; doctor asks the parts as its caller.
+grant execute on function
+    stagebus.doctor(text),
+    stagebus.findings_of_server(),
+    stagebus.findings_of_settings(),
+    stagebus.findings_of_work(text)
+to stagebus_operator, stagebus_monitor;
+
 -- Everyone who runs a job may look at it; a worker sees what its messages and calls tell it.
 grant select on
     stagebus.jobs, stagebus.stages, stagebus.batches, stagebus.tasks, stagebus.sends,
