@@ -94,6 +94,7 @@ grant execute on function
     stagebus.working_orders(),
     stagebus.work_order(bigint, integer),
     stagebus.recount_stage(uuid, integer),
+    stagebus.verify_job(uuid),
     stagebus.define_job_type(text, jsonb),
     stagebus.explain_plan(text, jsonb),
     stagebus.due_jobs(integer, text[]),
@@ -121,7 +122,7 @@ to stagebus_operator, stagebus_monitor;
 grant select on
     stagebus.jobs, stagebus.stages, stagebus.batches, stagebus.tasks, stagebus.sends,
     stagebus.job_progress, stagebus.plans, stagebus.plan_progress, stagebus.orders,
-    stagebus.destination_status, stagebus.bridges
+    stagebus.destination_status, stagebus.bridges, stagebus.dead_tasks, stagebus.recent_errors
 to stagebus_producer, stagebus_operator, stagebus_monitor;
 
 -- What a plan names is called by a function of a role without rights. It may have no more than its

@@ -76,6 +76,7 @@ MAY_EXECUTE: dict[str, set[str]] = {
     "stop_order": {"operator"},
     "undo_order": {"operator"},
     "recount_stage": {"operator"},
+    "verify_job": {"operator"},
     "set_task_type": {"operator"},
     "set_destination": {"operator"},
 }

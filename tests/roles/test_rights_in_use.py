@@ -86,6 +86,7 @@ INTERNAL = {
     "parse_task_ids",
     "plan_context",
     "plan_function_name",
+    "places_of_tasks",
     "planned_before",
     "planned_count",
     "planned_end_state",
