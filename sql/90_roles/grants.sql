@@ -104,9 +104,11 @@ grant execute on function
     stagebus.stage_results(uuid, integer)
 to stagebus_operator;
 
--- Views tell the time with their reader's rights; whoever runs a job may ask why it does not go on.
+-- Views call functions with their reader's rights; whoever runs a job may ask why it stands still.
 grant execute on function
     stagebus.clock(),
+    stagebus.depth_of_destination(text),
+    stagebus.leased_batches(),
     stagebus.why_stuck(uuid)
 to stagebus_producer, stagebus_operator, stagebus_monitor;
 

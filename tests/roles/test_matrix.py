@@ -36,6 +36,8 @@ MAY_EXECUTE: dict[str, set[str]] = {
     "finish_job": {"producer", "operator"},
     "stage_results": {"producer", "operator"},
     "clock": {"producer", "operator", "monitor"},
+    "depth_of_destination": {"producer", "operator", "monitor"},
+    "leased_batches": {"producer", "operator", "monitor"},
     "why_stuck": {"producer", "operator", "monitor"},
     "doctor": {"operator", "monitor"},
     "findings_of_server": {"operator", "monitor"},
