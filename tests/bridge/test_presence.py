@@ -13,9 +13,15 @@ from uuid import uuid4
 
 from bridge.replay import code_digest
 from bridge.settings import Settings
-from tests.bridge.conftest import BridgeProcess, Queue, running
+from tests.bridge.conftest import BridgeProcess, Queue, create_stage, running
 from tests.client import Client
 from tests.eventually import becomes, eventually
+
+#: Is next week's partition there?
+NEXT_PARTITION = (
+    "select to_regclass('stagebus_data.tasks_from_' || to_char(date_trunc('week',"
+    " (stagebus.clock() + interval '7 days') at time zone 'UTC'), 'YYYYMMDD')) is not null"
+)
 
 Make = Callable[..., Settings]
 Start = Callable[..., BridgeProcess]
@@ -90,3 +96,20 @@ def test_an_operator_forgets_a_bridge(client: Client) -> None:
 
 def report(client: Client, bridge_id: Any) -> None:
     client.execute("select stagebus.report_bridge(%s, 'host', 1, '1.0', 'digest')", bridge_id)
+
+
+def test_a_bridge_that_the_database_does_not_know_to_hear_works_unseen(
+    client: Client, queue: Queue, settings: Make
+) -> None:
+    client.execute("drop function stagebus.report_bridge(uuid, text, integer, text, text)")
+
+    async def scenario() -> None:
+        async with running(settings()):
+            create_stage(client, 10)
+            await becomes(lambda: queue.stored == 10)
+            # The round of maintenance goes on to its duties.
+            client.advance(timedelta(weeks=5))
+            await becomes(lambda: client.value(NEXT_PARTITION))
+
+    asyncio.run(scenario())
+    assert bridges(client) == []
