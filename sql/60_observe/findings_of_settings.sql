@@ -10,9 +10,14 @@ as $$
         format('%s is %s (%s): %s', s.name, s.setting, s.source, w.danger),
         case s.source
             when 'session' then format('reset %s;', s.name)
+            when 'client' then format('set %s = %L;  -- and mend what the client connects with',
+                s.name, w.wanted)
             when 'user' then format('alter role %I reset %s;', session_user, s.name)
+            when 'database user' then format('alter role %I in database %I reset %s;',
+                session_user, current_database(), s.name)
             when 'database' then
                 format('alter database %I reset %s;', current_database(), s.name)
+            when 'command line' then format('-- start the server without this option: %s', s.name)
             else format('alter system set %s = %L;  -- then: select pg_reload_conf();', s.name,
                 w.wanted)
         end

@@ -7,12 +7,14 @@ from datetime import timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
+import psycopg
 import pytest
+from psycopg.conninfo import make_conninfo
 
 from bridge.migrate import migrate
 from bridge.replay import code_digest
 from tests.client import Client
-from tests.conftest import another_postgres, version
+from tests.conftest import GIVEN, another_postgres, version
 from tests.eventually import eventually
 
 #: What the server of most tests is told, for speed.
@@ -185,12 +187,14 @@ def test_a_setting_of_the_server(own_client: Client, name: str, value: str, seve
     own_client.execute(f"alter system reset {name}")
 
 
-@pytest.mark.parametrize("place", ["database", "user", "session"])
+@pytest.mark.parametrize("place", ["database", "user", "database user", "session"])
 def test_a_setting_of_a_smaller_place_is_mended_there(own_client: Client, place: str) -> None:
     own_client.execute(
         {
             "database": "alter database postgres set synchronous_commit = off",
             "user": "alter role postgres set synchronous_commit = off",
+            "database user": "alter role postgres in database postgres"
+            " set synchronous_commit = off",
             "session": "set synchronous_commit = off",
         }[place]
     )
@@ -199,6 +203,25 @@ def test_a_setting_of_a_smaller_place_is_mended_there(own_client: Client, place:
     session.execute(row.fix)
     session = own_client if place == "session" else own_client.session()
     assert severities(session) == ["ok"]
+
+
+def test_a_setting_that_the_client_connects_with(own_url: str, own_client: Client) -> None:
+    url = make_conninfo(own_url, options="-c synchronous_commit=off")
+    with psycopg.connect(url, autocommit=True) as connection:
+        ((severity, finding, fix),) = connection.execute("select * from stagebus.doctor()")
+        assert (severity, finding.split(":")[0]) == (
+            "warning",
+            "synchronous_commit is off (client)",
+        )
+        connection.execute(fix)
+        assert [row[0] for row in connection.execute("select * from stagebus.doctor()")] == ["ok"]
+
+
+def test_a_setting_of_the_command_line_is_mended_there(client: Client) -> None:
+    if GIVEN:
+        pytest.skip("that server was started by others")
+    (fix,) = client.column("select fix from stagebus.doctor() where finding like 'fsync is off%%'")
+    assert fix == "-- start the server without this option: fsync"
 
 
 def the_finding_of(client: Client, setting: str) -> Any:
