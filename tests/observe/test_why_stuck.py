@@ -212,6 +212,21 @@ def test_a_poison_task_that_the_whole_stage_waits_for(client: Client) -> None:
     assert [message.attempt for message in client.publish()] == [2]
 
 
+def test_a_stage_that_workers_are_at_has_been_started(client: Client) -> None:
+    client.set_task_type("work", timeout="1 hour")
+    published = client.published_stage(4, "work")
+    client.start(published.messages[0], TOKEN)
+    later(client, minutes=2)
+    assert causes(client, published.job_id) == ["runs"]
+
+
+def test_a_task_that_is_tried_again_holds_up_no_stage_that_has_other_work(client: Client) -> None:
+    published = client.published_stage(4, "work")
+    client.start(published.messages[0], TOKEN)
+    client.fail_task(published.task_ids[0], TOKEN, "out of luck")
+    assert causes(client, published.job_id) == ["runs"]
+
+
 def test_a_failed_stage_whose_job_waits(client: Client) -> None:
     client.set_task_type("work", tolerated_failures="0", on_failure="wait")
     published = client.published_stage(2, "work")
