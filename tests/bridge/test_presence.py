@@ -62,6 +62,26 @@ def test_a_killed_bridge_stays_until_its_last_word_is_old(
     assert bridges(client) == []
 
 
+def test_a_bridge_that_dies_before_a_send_is_named_and_another_mends_it(
+    client: Client, queue: Queue, start_bridge: Start
+) -> None:
+    dying = start_bridge(STAGEBUS_FAILPOINTS="send.before=kill")
+    eventually(lambda: bridges(client))
+    (dead,) = bridges(client)
+    job_id = create_stage(client, 10)
+    dying.process.wait()
+    client.advance(timedelta(minutes=2))
+    lines = client.rows("select * from stagebus.why_stuck(%s)", job_id)
+    assert [line.cause for line in lines] == ["no bridge alive", "dead bridge"]
+    assert str(dead.bridge_id) in lines[1].evidence
+    assert {line.fix.split(": ")[-1] for line in lines} == {"stagebus bridge"}
+    start_bridge()
+    eventually(lambda: queue.stored == 10)
+    eventually(
+        lambda: client.column("select cause from stagebus.why_stuck(%s)", job_id) == ["runs"]
+    )
+
+
 def test_each_bridge_shows_what_it_has_leased(client: Client) -> None:
     client.stop_clock()
     client.set_task_type("work", batch_size=10)
