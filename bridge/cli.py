@@ -8,7 +8,7 @@ import click
 import psycopg
 
 from bridge.bridge_command import bridge, list_failpoints
-from bridge.console_commands import status, wait
+from bridge.console_commands import doctor, status, wait, why
 from bridge.errors import StagebusError
 from bridge.local_commands import demo, local
 from bridge.migrate_commands import migrate, uninstall
@@ -42,5 +42,7 @@ def main() -> None:
     """
 
 
-for command in (migrate, bridge, publish, status, wait, uninstall, list_failpoints, local, demo):
+for command in (
+    migrate, bridge, publish, status, wait, why, doctor, uninstall, list_failpoints, local, demo,
+):  # fmt: skip
     main.add_command(command)

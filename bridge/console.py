@@ -1,4 +1,4 @@
-"""What the command line asks of the views: how a job stands, and whether it has ended."""
+"""What the command line asks of the database: how a job stands, why, and what threatens it all."""
 
 from __future__ import annotations
 
@@ -12,9 +12,19 @@ import psycopg
 from psycopg.rows import DictRow, dict_row
 
 from bridge.errors import NotFound
+from bridge.replay import code_digest
 
 #: Seconds between two looks at a job, should its notification be missed.
 LOOK = 1.0
+
+
+class Health(IntEnum):
+    """What `stagebus doctor` exits with; 1 is any error, 2 a wrong call."""
+
+    OK = 0
+    """Nothing, or no more than a notice."""
+    WARNING = 3
+    CRITICAL = 4
 
 
 class ExitCode(IntEnum):
@@ -32,6 +42,13 @@ ENDS = {
     "completed_with_errors": ExitCode.COMPLETED_WITH_ERRORS,
     "failed": ExitCode.FAILED,
     "cancelled": ExitCode.FAILED,
+}
+
+HEALTH = {
+    "ok": Health.OK,
+    "notice": Health.OK,
+    "warning": Health.WARNING,
+    "critical": Health.CRITICAL,
 }
 
 Rows = Sequence[DictRow]
@@ -80,6 +97,16 @@ def batches_status(
     if not rows:
         raise NotFound(f"there is no such batch in job {job_id}")
     return rows
+
+
+def why_stuck(database_url: str, job_id: UUID) -> Rows:
+    """A row per cause that keeps the job from going on: cause, stage, evidence, fix."""
+    return _query(database_url, "select * from stagebus.why_stuck(%s)", job_id)
+
+
+def doctor(database_url: str) -> Rows:
+    """A row per thing that threatens the system, worst first: severity, finding, fix."""
+    return _query(database_url, "select * from stagebus.doctor(%s)", code_digest())
 
 
 def wait_for_end(

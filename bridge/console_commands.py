@@ -1,4 +1,4 @@
-"""The commands that look: `stagebus status` and `stagebus wait`."""
+"""The commands that look: `stagebus status`, `wait`, `why` and `doctor`."""
 
 from __future__ import annotations
 
@@ -102,11 +102,62 @@ def wait(
     raise SystemExit(int(code))
 
 
+@click.command()
+@click.argument("job_id", type=click.UUID, metavar="JOB")
+@json_option
+@database_url_option
+def why(job_id: UUID, as_json: bool, database_url: str) -> None:
+    """Why a job does not go on, and what to type.
+
+    For each cause: what it is, what shows it, and the statement that mends it, to be pasted into
+    psql; a line that begins with -- says what else to do. Needs the role stagebus_monitor (or
+    producer, or operator); the statements need stagebus_operator.
+    """
+    causes = console.why_stuck(database_url, job_id)
+    if as_json:
+        _print_json(causes)
+    for cause in () if as_json else causes:
+        stage = "" if cause["stage"] is None else f" (stage {cause['stage']})"
+        _print_finding(f"{cause['cause']}{stage}: {cause['evidence']}", cause["fix"])
+
+
+@click.command()
+@json_option
+@database_url_option
+def doctor(as_json: bool, database_url: str) -> None:
+    """What threatens the system, and what to type.
+
+    Needs the role stagebus_monitor or stagebus_operator; to see since when the sessions of other
+    roles have a transaction open, pg_read_all_stats as well.
+
+    \b
+    Exit codes: 0 nothing, or no more than a notice
+                1 an error, such as a database that does not answer
+                2 a wrong call
+                3 a warning
+                4 something critical
+    """
+    findings = console.doctor(database_url)
+    if as_json:
+        _print_json(findings)
+    for finding in () if as_json else findings:
+        _print_finding(f"{finding['severity']}: {finding['finding']}", finding["fix"])
+    raise SystemExit(int(max(console.HEALTH[finding["severity"]] for finding in findings)))
+
+
+def _print_finding(text: str, fix: str) -> None:
+    click.echo(f"{text}\n    {fix}")
+
+
 def _show(rows: console.Rows, columns: Sequence[str], as_json: bool) -> None:
     if as_json:
-        click.echo(json.dumps(rows, default=_plain))
+        _print_json(rows)
     else:
         click.echo(console.as_table([{name: row[name] for name in columns} for row in rows]))
+
+
+def _print_json(rows: console.Rows) -> None:
+    click.echo(json.dumps(rows, default=_plain))
 
 
 def _plain(value: Any) -> str | float:

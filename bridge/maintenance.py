@@ -10,6 +10,7 @@ import psycopg
 from bridge.errors import CallTimedOut, DatabaseUnavailable, UnsafeDatabase
 from bridge.house_keeping import HouseKeeping
 from bridge.logs import EventLog
+from bridge.presence import Presence
 
 log = EventLog("stagebus.maintenance")
 
@@ -45,17 +46,18 @@ class Pace:
         self.share = min(1.0, self.share * 1.1)
 
 
-async def run(database: HouseKeeping, jobs_due: asyncio.Event) -> None:
+async def run(database: HouseKeeping, jobs_due: asyncio.Event, presence: Presence) -> None:
     """Rounds without end; a database that is away is asked again. Raises UnsafeDatabase.
 
-    Sets `jobs_due` when there are jobs to advance.
+    Sets `jobs_due` when there are jobs to advance. Meanwhile the bridge says that it is there, and
+    in the end that it goes.
     """
     pace = Pace()
     try:
         while True:
             more = False
             try:
-                more = await run_once(database, pace, jobs_due)
+                more = await run_once(database, pace, jobs_due, presence)
             except CallTimedOut as error:
                 pace.slow_down()
                 log.warning("database.unavailable", error=str(error), share=pace.share)
@@ -68,11 +70,15 @@ async def run(database: HouseKeeping, jobs_due: asyncio.Event) -> None:
                 log.error("maintenance.crashed", with_traceback=True)
             await asyncio.sleep(0 if more else INTERVAL)
     finally:
+        await presence.leave(database)
         await database.close()
 
 
-async def run_once(database: HouseKeeping, pace: Pace, jobs_due: asyncio.Event) -> bool:
+async def run_once(
+    database: HouseKeeping, pace: Pace, jobs_due: asyncio.Event, presence: Presence
+) -> bool:
     """One round, and one step of each order; True when there is more to do at once."""
+    await presence.tell(database)
     limit = pace.of(LIMIT)
     done = await database.maintain(limit)
     counts = asdict(done)
@@ -83,6 +89,8 @@ async def run_once(database: HouseKeeping, pace: Pace, jobs_due: asyncio.Event) 
     more = max(done.lost_attempts, done.retried_tasks) >= limit or done.republished_batches > 0
     for order_id in await database.working_orders():
         more |= await _work(database, order_id, pace)
+        # Each may wait for a lock until its deadline.
+        await presence.tell(database)
     pace.speed_up()
     return more
 

@@ -19,6 +19,7 @@ from bridge.errors import DatabaseUnavailable, UnsafeDatabase
 from bridge.house_keeping import HouseKeeping
 from bridge.lane import Lane, Result
 from bridge.logs import EventLog
+from bridge.presence import Presence
 from bridge.session import Session
 from bridge.settings import Settings
 from bridge.witness import Witness
@@ -221,7 +222,9 @@ class Relay:
             self._pause = FIRST_PAUSE
 
     def _maintain(self) -> Coroutine[None, None, None]:
-        return maintenance.run(self._connection(HouseKeeping, "maintenance"), self._jobs_due)
+        return maintenance.run(
+            self._connection(HouseKeeping, "maintenance"), self._jobs_due, Presence(self.bridge_id)
+        )
 
     def _advance(self) -> Coroutine[None, None, None]:
         lanes = [self._connection(HouseKeeping, "advancing") for _ in range(LANES)]

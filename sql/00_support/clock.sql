@@ -3,6 +3,7 @@
 create or replace function stagebus.clock() returns timestamptz
 language plpgsql
 stable
+security definer
 set search_path = stagebus_data, stagebus, pg_temp
 as $$
 begin

@@ -27,6 +27,7 @@ begin
         -- 1 s, 2 s, 4 s … at most a minute.
         ready_at = v_now + interval '1 second' * least(60, 2 ^ least(b.publish_attempts, 6)),
         last_error = p_error,
+        reported_at = v_now,
         claimed_by = null,
         lease_until = null
     where b.job_id = p_job_id and b.batch_id = p_batch_id

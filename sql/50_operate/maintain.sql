@@ -29,6 +29,7 @@ begin
     republished_batches := stagebus.republish_unstarted(10);
     overdue_stages := stagebus.end_overdue_stages(v_limit)
         + stagebus.withdraw_overdue_stages(v_limit);
+    delete from bridges as b where b.seen_at < stagebus.clock() - interval '1 day';
     -- Those that nobody heard of, or that are due again after they failed.
     due_jobs := (select count(*)::integer from stagebus.due_jobs(100));
     return next;
@@ -37,5 +38,6 @@ $$;
 comment on function stagebus.maintain(integer) is
     'Makes next week''s partition, ends lost attempts, gathers due retries into batches, publishes '
     'again what nobody started, orders the end of overdue stages (a provisional one is withdrawn), '
-    'each within p_limit (1 to 100,000); returns the counts, and that of jobs that advance_job is '
-    'due for (100 at most). Does nothing while another session is at it. Raises SB115.';
+    'each within p_limit (1 to 100,000), and forgets bridges that were silent for a day; returns '
+    'the counts, and that of jobs that advance_job is due for (100 at most). Does nothing while '
+    'another session is at it. Raises SB115.';

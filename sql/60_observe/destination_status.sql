@@ -5,18 +5,14 @@ select
     d.paused_at, d.pause_reason, d.probe_at, d.throttled_until,
     w.batches as waiting_batches, w.oldest as oldest_ready_at,
     (
-        select count(*)
-        from stagebus_data.batches as b
-        where b.destination = d.destination and b.state = 'publishing'
-            and b.lease_until is not null
+        select coalesce(sum(l.batches), 0)::bigint
+        from stagebus.leased_batches() as l
+        where l.destination = d.destination
     ) as publishing_batches,
-    d.max_send_bytes, d.max_send_messages, d.duplicate_window, d.old_repeats
+    d.max_send_bytes, d.max_send_messages, d.duplicate_window, d.old_repeats,
+    stagebus.clock() - w.oldest as oldest_ready_age
 from stagebus_data.destinations as d
-cross join lateral (
-    select count(*) as batches, min(b.ready_at) as oldest
-    from stagebus_data.batches as b
-    where b.destination = d.destination and b.state = 'pending_queue'
-) as w;
+cross join lateral stagebus.depth_of_destination(d.destination) as w;
 comment on view stagebus.destination_status is
     'Where messages go, and whether they do: not before throttled_until. paused with a probe_at: '
     'the broker refuses it, and one batch is tried then; without: until resume_destination.';

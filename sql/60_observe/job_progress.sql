@@ -10,7 +10,10 @@ select
     case when s.task_count > 0 then round(100.0 * c.ended / s.task_count, 1) end as percent,
     b.batches,
     b.queued_batches,
-    s.name, s.group_value
+    s.name, s.group_value, r.rate,
+    case when s.ended_at is null
+        then r.now + make_interval(secs => ((s.task_count - c.ended) / nullif(r.rate, 0))::float8)
+        end as eta
 from stagebus_data.stages as s
 join stagebus_data.jobs as j on j.job_id = s.job_id
 cross join lateral (
@@ -56,7 +59,14 @@ cross join lateral (
 cross join lateral (
     select greatest(0, b.published - b.republishing - c.ended - p.processing - p.retry_wait)
         as on_queue
-) as q;
+) as q
+cross join lateral (
+    select t.now, round((c.ended / nullif(extract(epoch from
+        coalesce(s.ended_at, t.now) - s.sealed_at), 0))::numeric, 1) as rate
+    from (select stagebus.clock() as now) as t
+) as r;
 comment on view stagebus.job_progress is
     'A row per stage: how many of its tasks are in each state. A task that a worker started '
-    'before its batch was recorded as queued may for that moment be missing from pending_queue.';
+    'before its batch was recorded as queued may for that moment be missing from pending_queue. '
+    'rate: tasks per second that have ended since the stage was sealed; eta: when the last one '
+    'will have at that rate.';

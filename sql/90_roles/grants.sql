@@ -38,6 +38,8 @@ to stagebus_producer;
 
 -- Bridges publish, and keep the house.
 grant execute on function
+    stagebus.report_bridge(uuid, text, integer, text, text),
+    stagebus.forget_bridge(uuid),
     stagebus.check_writes(uuid, uuid[], uuid[], integer[], integer[], integer[], boolean[]),
     stagebus.claim_batches(uuid, integer, interval, bigint),
     stagebus.batch_messages(uuid, uuid, integer, integer, integer),
@@ -76,6 +78,7 @@ grant execute on function
     stagebus.set_destination(text, text, text, integer, integer, interval, text),
     stagebus.pause_destination(text, text),
     stagebus.resume_destination(text),
+    stagebus.forget_bridge(uuid),
     stagebus.maintain(integer),
     stagebus.retry_tasks(uuid, integer, text, jsonb, text, text, boolean),
     stagebus.retry_batch(uuid, uuid, boolean, text, boolean),
@@ -91,6 +94,7 @@ grant execute on function
     stagebus.working_orders(),
     stagebus.work_order(bigint, integer),
     stagebus.recount_stage(uuid, integer),
+    stagebus.verify_job(uuid),
     stagebus.define_job_type(text, jsonb),
     stagebus.explain_plan(text, jsonb),
     stagebus.due_jobs(integer, text[]),
@@ -100,11 +104,27 @@ grant execute on function
     stagebus.stage_results(uuid, integer)
 to stagebus_operator;
 
+-- Views call functions with their reader's rights; whoever runs a job may ask why it stands still.
+grant execute on function
+    stagebus.clock(),
+    stagebus.depth_of_destination(text),
+    stagebus.leased_batches(),
+    stagebus.why_stuck(uuid)
+to stagebus_producer, stagebus_operator, stagebus_monitor;
+
+-- What threatens the system is for those who run it; doctor asks the parts as its caller.
+grant execute on function
+    stagebus.doctor(text),
+    stagebus.findings_of_server(),
+    stagebus.findings_of_settings(),
+    stagebus.findings_of_work(text)
+to stagebus_operator, stagebus_monitor;
+
 -- Everyone who runs a job may look at it; a worker sees what its messages and calls tell it.
 grant select on
     stagebus.jobs, stagebus.stages, stagebus.batches, stagebus.tasks, stagebus.sends,
     stagebus.job_progress, stagebus.plans, stagebus.plan_progress, stagebus.orders,
-    stagebus.destination_status
+    stagebus.destination_status, stagebus.bridges, stagebus.dead_tasks, stagebus.recent_errors
 to stagebus_producer, stagebus_operator, stagebus_monitor;
 
 -- What a plan names is called by a function of a role without rights. It may have no more than its

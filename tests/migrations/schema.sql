@@ -271,6 +271,19 @@ CREATE TABLE stagebus_data.orders (
 
 ALTER TABLE stagebus_data.orders OWNER TO stagebus_owner;
 
+CREATE TABLE stagebus_data.bridges (
+    bridge_id uuid NOT NULL,
+    host text NOT NULL,
+    pid integer NOT NULL,
+    version text NOT NULL,
+    code_digest text NOT NULL,
+    started_at timestamp with time zone NOT NULL,
+    seen_at timestamp with time zone NOT NULL
+)
+WITH (fillfactor='50');
+
+ALTER TABLE stagebus_data.bridges OWNER TO stagebus_owner;
+
 CREATE TABLE stagebus_data.destinations (
     destination text NOT NULL,
     entity_kind text DEFAULT 'queue'::text NOT NULL,
@@ -527,6 +540,9 @@ ALTER TABLE ONLY stagebus_data.batch_members
 ALTER TABLE ONLY stagebus_data.batches
     ADD CONSTRAINT batches_pkey PRIMARY KEY (job_id, batch_id);
 
+ALTER TABLE ONLY stagebus_data.bridges
+    ADD CONSTRAINT bridges_pkey PRIMARY KEY (bridge_id);
+
 ALTER TABLE ONLY stagebus_data.counter_groups
     ADD CONSTRAINT counter_groups_pkey PRIMARY KEY (job_id, stage, group_no);
 
@@ -606,9 +622,13 @@ CREATE INDEX batches_leased ON stagebus_data.batches USING btree (lease_until) W
 
 CREATE INDEX batches_scattered ON stagebus_data.batches USING btree (job_id, stage) WHERE (scattered AND ((kind)::text = 'tasks'::text));
 
+CREATE INDEX batches_stopped ON stagebus_data.batches USING btree (job_id, stage) WHERE ((state)::text = ANY (ARRAY['failed'::text, 'held'::text]));
+
 CREATE INDEX batches_waiting ON stagebus_data.batches USING btree (destination, seq) WHERE ((state)::text = 'pending_queue'::text);
 
 CREATE INDEX due_advances_planned ON stagebus_data.due_advances USING btree (due_since) WHERE planned;
+
+CREATE INDEX failed_tasks_by_time ON stagebus_data.failed_tasks USING btree (failed_at);
 
 CREATE INDEX job_dedupe_keys_of_a_job ON stagebus_data.job_dedupe_keys USING btree (job_id);
 
@@ -617,6 +637,8 @@ CREATE UNIQUE INDEX orders_by_id ON stagebus_data.orders USING btree (order_id);
 CREATE INDEX orders_working ON stagebus_data.orders USING btree (order_id) WHERE (state = 'working'::text);
 
 CREATE INDEX running_attempts_by_lease ON stagebus_data.running_attempts USING btree (lease_until);
+
+CREATE INDEX sends_not_accepted ON stagebus_data.sends USING btree (recorded_at) WHERE (outcome <> 'accepted'::text);
 
 CREATE INDEX stages_by_confirm_by ON stagebus_data.stages USING btree (confirm_by) WHERE (((state)::text = 'provisional'::text) AND (ending IS NULL));
 

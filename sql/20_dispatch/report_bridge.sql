@@ -1,0 +1,24 @@
+-- A bridge says that it is there, every ten seconds.
+create or replace function stagebus.report_bridge(
+    p_bridge_id uuid,
+    p_host text,
+    p_pid integer,
+    p_version text,
+    p_code_digest text
+) returns void
+language plpgsql
+security definer
+set search_path = stagebus_data, stagebus, pg_temp
+as $$
+declare
+    v_now timestamptz := stagebus.clock();
+begin
+    insert into bridges as b (
+        bridge_id, host, pid, version, code_digest, started_at, seen_at)
+    values (p_bridge_id, p_host, p_pid, p_version, p_code_digest, v_now, v_now)
+    on conflict (bridge_id) do update set seen_at = excluded.seen_at;
+end;
+$$;
+comment on function stagebus.report_bridge(uuid, text, integer, text, text) is
+    'Writes down that the bridge is there: on which host, as which process, of which version, with '
+    'which code of ours. The view bridges has it as alive for a minute.';

@@ -1,0 +1,39 @@
+-- Why a single batch is not published: it waits for an operator, or for its next try.
+create or replace function stagebus.causes_in_batches(p_job_id uuid)
+returns table (cause text, stage integer, evidence text, fix text)
+language sql
+stable
+set search_path = stagebus_data, stagebus, pg_temp
+as $$
+    with stopped as (
+        select b.stage, b.state, count(*) as batches, sum(b.task_count) as tasks,
+            (array_agg(b.last_error order by b.reported_at desc nulls last))[1] as error
+        from stagebus_data.batches as b
+        where b.job_id = p_job_id and b.state in ('failed', 'held')
+        group by b.stage, b.state
+    ),
+    failing as (
+        select b.stage, count(*) as batches, max(b.publish_attempts) as attempts,
+            min(b.ready_at) as ready_at, max(b.last_error) as error
+        from stagebus_data.batches as b
+        where b.job_id = p_job_id and b.state = 'pending_queue' and b.publish_attempts > 0
+        group by b.stage
+    )
+    select
+        case s.state when 'failed' then 'failed batch' else 'held batch' end, s.stage,
+        format('%s batches with %s tasks %s: %s', s.batches, s.tasks,
+            case s.state when 'failed' then 'have spent their publish attempts' else 'are held' end,
+            coalesce(s.error, 'by an operator, as the view orders shows')),
+        format('select stagebus.%s(b.job_id, b.batch_id) from stagebus.batches as b'
+            ' where b.job_id = %L and b.stage = %s and b.status = %L;',
+            case s.state when 'failed' then 'retry_batch' else 'unhold_batch' end,
+            p_job_id, s.stage, s.state)
+    from stopped as s
+    union all
+    select 'sends fail', f.stage,
+        format('%s batches have failed up to %s times: %s', f.batches, f.attempts, f.error),
+        format('-- mend what the error says; they are tried again from %s on', f.ready_at)
+    from failing as f;
+$$;
+comment on function stagebus.causes_in_batches(uuid) is
+    'The part of why_stuck about batches that failed, are held, or fail again and again.';

@@ -1,0 +1,81 @@
+-- Why tasks that are published do not end: nobody starts them, their worker died, they fail.
+create or replace function stagebus.causes_in_working(p_job_id uuid)
+returns table (cause text, stage integer, evidence text, fix text)
+language sql
+stable
+set search_path = stagebus_data, stagebus, pg_temp
+as $$
+    with moment as materialized (select stagebus.clock() as now),
+    progress as materialized (
+        select p.*
+        from stagebus.job_progress as p
+        join stagebus_data.stages as s on s.job_id = p.job_id and s.stage = p.stage
+        where p.job_id = p_job_id and s.state = 'open' and s.ending is null
+    ),
+    dead as (
+        select r.stage, count(*) as attempts, min(r.lease_until) as lease_until,
+            min(r.worker) as worker
+        from stagebus_data.running_attempts as r
+        cross join moment as m
+        where r.job_id = p_job_id and r.lease_until < m.now
+        group by r.stage
+    ),
+    failing as (
+        select w.stage, count(*) as tasks, min(w.due_at) as due_at,
+            (array_agg(w.error order by w.due_at desc))[1] as error
+        from stagebus_data.waiting_retries as w
+        where w.job_id = p_job_id
+        group by w.stage
+    )
+    select 'dead worker', d.stage,
+        format('%s attempts have outlived their lease, the first since %s%s', d.attempts,
+            d.lease_until, coalesce(', of worker ' || d.worker, '')),
+        'select * from stagebus.maintain();  -- ends them 30 seconds after that, as bridges do'
+    from dead as d
+    union all
+    select 'not started', p.stage,
+        format('%s tasks are on the bus, the last batch of them since %s, and no worker has any '
+            'task of the stage', p.queued, q.queued_at),
+        format('select stagebus.retry_batch(b.job_id, b.batch_id) from stagebus.batches as b'
+            ' where b.job_id = %L and b.stage = %s and b.kind = ''tasks'''
+            ' and b.status = ''queued'';'
+            '  -- if workers run, and their queue %s is empty', p_job_id, p.stage, q.entity)
+    from progress as p
+    cross join moment as m
+    cross join lateral (
+        select max(b.queued_at) as queued_at, max(d.entity) as entity
+        from stagebus_data.batches as b
+        join stagebus_data.destinations as d on d.destination = b.destination
+        where b.job_id = p.job_id and b.stage = p.stage and b.state = 'queued'
+            and b.kind = 'tasks'
+    ) as q
+    where p.queued > 0 and p.processing = 0 and q.queued_at < m.now - interval '1 minute'
+    union all
+    select 'tasks fail', f.stage,
+        format('%s tasks wait for their next attempt, the first until %s, and nothing else is left '
+            'of the stage: %s', f.tasks, f.due_at, f.error),
+        format('select * from stagebus.retry_tasks(%L, %s, status => ''retry_wait'');  -- does not '
+            'wait', p_job_id, f.stage)
+    from failing as f
+    join progress as p on p.stage = f.stage
+    where p.completed + p.failed + p.cancelled + p.retry_wait = p.tasks
+    union all
+    select 'failed stage waits', s.stage,
+        format('it has failed since %s, with %s failed tasks of %s and %s tolerated; on_failure is '
+            'wait%s', s.ended_at, s.failed, s.task_count, s.tolerated_failures,
+            coalesce(': ' || e.error, '')),
+        format('select * from stagebus.retry_tasks(%L, %s);  -- or tolerate them: set_stage(…, '
+            'tolerated_failures => ''100%%'')', p_job_id, s.stage)
+    from stagebus_data.stages as s
+    join stagebus_data.jobs as j on j.job_id = s.job_id
+    left join lateral (
+        select f.error
+        from stagebus_data.failed_tasks as f
+        where f.job_id = s.job_id and f.stage = s.stage
+        limit 1
+    ) as e on true
+    where s.job_id = p_job_id and s.state = 'failed' and s.on_failure = 'wait'
+        and j.ended_at is null;
+$$;
+comment on function stagebus.causes_in_working(uuid) is
+    'The part of why_stuck about attempts, messages that nobody started, and failures.';

@@ -1,0 +1,115 @@
+"""Defects of sql/60_observe: an answer that is wrong, or a statement that mends nothing."""
+
+from __future__ import annotations
+
+from tests.mutants.mutant import Mutant
+
+WHY = "tests/observe/test_why_stuck.py"
+DOCTOR = "tests/observe/test_doctor.py"
+VERIFY = "tests/observe/test_verify_job.py"
+LITTLE = "tests/observe/test_views_read_little.py"
+
+MUTANTS = (
+    Mutant(
+        "a-task-in-no-batch-is-not-missed",
+        "sql/60_observe/places_of_tasks.sql",
+        "where s.job_id = p_job_id and s.stage = p_stage) then 0 else p.astray end\n",
+        "where s.job_id = p_job_id and s.stage = p_stage) then 0 else 0 end\n",
+        "a task that is never published is proved to wait",
+        (f"{VERIFY}::test_what_was_damaged_is_found",),
+    ),
+    Mutant(
+        "what-lies-behind-the-last-batch-counts-as-in-it",
+        "sql/60_observe/places_of_tasks.sql",
+        "select case when t.task_index <= r.last_index then r.published_through end\n",
+        "select r.published_through\n",
+        "a task behind the end of its batch is proved to wait",
+        (f"{VERIFY}::test_what_was_damaged_is_found",),
+    ),
+    Mutant(
+        "a-proof-forgets-the-counters",
+        "sql/60_observe/verify_job.sql",
+        "            || coalesce(c.differences, '{}') as wrong\n",
+        "            as wrong\n",
+        "a stage is proved whose counters are wrong, and which may never end",
+        (f"{VERIFY}::test_what_was_damaged_is_found",),
+    ),
+    Mutant(
+        "a-refused-destination-looks-paused-by-somebody",
+        "sql/60_observe/causes_in_publishing.sql",
+        "        case when d.probe_at is null then 'paused destination' else 'refused destination'"
+        " end,\n",
+        "        'paused destination',\n",
+        "who looks for a colleague's reason does not look at the key",
+        (f"{WHY}::test_a_revoked_key",),
+    ),
+    Mutant(
+        "a-pause-concerns-every-job",
+        "sql/60_observe/causes_in_publishing.sql",
+        "        where b.job_id = p_job_id and b.state in ('pending_queue', 'publishing')\n",
+        "        where b.job_id = p_job_id\n",
+        "a job is said to wait for a destination that has all its messages",
+        (f"{WHY}::test_a_destination_that_no_batch_of_the_job_waits_for_is_no_cause",),
+    ),
+    Mutant(
+        "messages-are-missed-while-one-is-worked-on",
+        "sql/60_observe/causes_in_working.sql",
+        "    where p.queued > 0 and p.processing = 0 and",
+        "    where p.queued > 0 and",
+        "a stage whose workers are at it is said to be started by nobody",
+        (f"{WHY}::test_a_stage_that_workers_are_at_has_been_started",),
+    ),
+    Mutant(
+        "a-stage-with-other-work-waits-for-its-retries",
+        "sql/60_observe/causes_in_working.sql",
+        "    where p.completed + p.failed + p.cancelled + p.retry_wait = p.tasks\n",
+        "    where p.retry_wait > 0\n",
+        "any task that failed once is said to hold its stage up",
+        (f"{WHY}::test_a_task_that_is_tried_again_holds_up_no_stage_that_has_other_work",),
+    ),
+    Mutant(
+        "a-dead-bridge-counts-as-alive",
+        "sql/60_observe/bridges.sql",
+        "b.seen_at > stagebus.clock() - interval '1 minute' as alive",
+        "b.seen_at > stagebus.clock() - interval '1 day' as alive",
+        "nobody hears for a day that nothing is published",
+        (f"{WHY}::test_no_bridge_is_alive",),
+    ),
+    Mutant(
+        "only-an-idle-session-holds-back-vacuum",
+        "sql/60_observe/findings_of_server.sql",
+        """            age(coalesce(a.backend_xmin, a.backend_xid)) > 100000)
+""",
+        """            false)
+""",
+        "an operator without pg_read_all_stats does not see who holds back vacuum",
+        (f"{DOCTOR}::test_of_another_roles_session_an_operator_sees_its_age_in_transactions",),
+    ),
+    Mutant(
+        "a-bridge-with-other-code-is-as-good",
+        "sql/60_observe/findings_of_work.sql",
+        "    join installed_code as c on c.digest <> b.code_digest\n",
+        "    join installed_code as c on c.digest is null\n",
+        "an old bridge works on new code, and nobody says so",
+        (f"{DOCTOR}::test_bridges_with_other_code_than_is_installed",),
+    ),
+    Mutant(
+        "what-waits-is-counted-in-all-batches",
+        "sql/20_dispatch/depth_of_destination.sql",
+        "set enable_seqscan = off\nset enable_bitmapscan = off\n",
+        "",
+        "a look at a destination takes as long as there are batches of old jobs",
+        (f"{LITTLE}::test_a_destination_reads_what_waits_for_it",),
+    ),
+    Mutant(
+        "a-report-does-not-renew-itself",
+        "sql/20_dispatch/report_bridge.sql",
+        "    on conflict (bridge_id) do update set seen_at = excluded.seen_at;\n",
+        "    on conflict (bridge_id) do nothing;\n",
+        "every bridge is dead after a minute",
+        (
+            "tests/bridge/test_presence.py"
+            "::test_a_report_is_good_for_a_minute_and_the_next_renews_it",
+        ),
+    ),
+)
