@@ -53,7 +53,10 @@ grant execute on function
     stagebus.advance_job(uuid),
     stagebus.working_orders(),
     stagebus.work_order(bigint, integer),
-    stagebus.fail_order_step(bigint, text)
+    stagebus.fail_order_step(bigint, text),
+    stagebus.dead_letter_queues(),
+    stagebus.record_dead_letters(
+        text, bigint[], text[], text[], text[], integer[], timestamptz[], integer[])
 to stagebus_bridge;
 
 -- Workers start and finish.
@@ -104,7 +107,7 @@ to stagebus_operator;
 grant select on
     stagebus.jobs, stagebus.stages, stagebus.batches, stagebus.tasks, stagebus.sends,
     stagebus.job_progress, stagebus.plans, stagebus.plan_progress, stagebus.orders,
-    stagebus.destination_status
+    stagebus.destination_status, stagebus.dead_letters
 to stagebus_producer, stagebus_operator, stagebus_monitor;
 
 -- What a plan names is called by a function of a role without rights. It may have no more than its

@@ -56,6 +56,8 @@ MAY_EXECUTE: dict[str, set[str]] = {
     "work_order": {"bridge", "operator"},
     "fail_order_step": BRIDGE,
     "fail_unsendable_task": BRIDGE,
+    "dead_letter_queues": BRIDGE,
+    "record_dead_letters": BRIDGE,
     "pause_destination": {"operator"},
     "resume_destination": {"operator"},
     "retry_tasks": {"operator"},
