@@ -11,7 +11,7 @@ from collections.abc import Callable, Coroutine
 from typing import TypeVar
 from uuid import UUID, uuid4
 
-from bridge import listener, maintenance
+from bridge import dead_letters, listener, maintenance
 from bridge.advancing import LANES, Advancing
 from bridge.batch import Claim
 from bridge.database import Database
@@ -110,6 +110,8 @@ class Relay:
                     asyncio.create_task(self._keep(self._maintain)),
                     asyncio.create_task(self._keep(self._advance)),
                 ]
+                if self._settings.dead_letters:
+                    background.append(asyncio.create_task(self._keep(self._bring_home)))
                 try:
                     await self._claim_until_stopped()
                 except Exception:
@@ -226,6 +228,10 @@ class Relay:
     def _advance(self) -> Coroutine[None, None, None]:
         lanes = [self._connection(HouseKeeping, "advancing") for _ in range(LANES)]
         return Advancing(lanes, self._jobs_due).run()
+
+    def _bring_home(self) -> Coroutine[None, None, None]:
+        database = self._connection(HouseKeeping, "dead-letters")
+        return dead_letters.run(self._settings, database)
 
     async def _keep(self, duty: Callable[[], Coroutine[None, None, None]]) -> None:
         # Made here: it may be cancelled before its first step, and nobody would await it.
