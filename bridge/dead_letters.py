@@ -67,8 +67,8 @@ async def run(settings: Settings, database: HouseKeeping) -> None:
 async def _end(tasks: Iterable[asyncio.Task[None]]) -> None:
     """Cancels them until they have ended.
 
-    Once is not enough: asyncio.wait_for, which the SDK reads its socket with, forgets in Python 3.11
-    that it was cancelled when something has come at the same moment.
+    Once is not enough: asyncio.wait_for, with which the SDK reads its socket, forgets in Python
+    3.11 that it was cancelled when something has come at the same moment.
     """
     going = set(tasks)
     while going:
@@ -184,7 +184,7 @@ class Reader:
             delay = min(LONGEST_DATABASE_DELAY, delay * 2)
 
     def _tell(self, event: str, error: Exception, delay: float) -> None:
-        """Logs it, unless it is of the kind that was logged last: each text has an id of its own."""
+        """Logs it, but not the same again: of each kind once, as each text has an id of its own."""
         text = f"{type(error).__name__}: {' '.join(str(error).split())}"[:500]
         if type(error) is not self._last_error:
             log.warning(event, queue=self._queue.entity, error=text, retry_in=delay)

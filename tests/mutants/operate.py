@@ -124,10 +124,12 @@ MUTANTS = (
         "sql/50_operate/work_retry_tasks.sql",
         """        where t.state = v_status
         order by t.task_index
+        limit v_left
         for no key update of t
 """,
         """        where t.state = v_status
         order by t.task_index
+        limit v_left
 """,
         "two orders retry a task twice",
         (

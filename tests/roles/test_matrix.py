@@ -61,6 +61,7 @@ MAY_EXECUTE: dict[str, set[str]] = {
     "pause_destination": {"operator"},
     "resume_destination": {"operator"},
     "retry_tasks": {"operator"},
+    "redrive": {"operator"},
     "retry_batch": {"operator"},
     "hold_batch": {"operator"},
     "unhold_batch": {"operator"},
