@@ -52,7 +52,7 @@ def _setting(
     envvar="STAGEBUS_SERVICEBUS_NAMESPACE",
     metavar="HOST",
     help="Service Bus with Entra ID: NAME.servicebus.windows.net. The identity needs the role"
-    " 'Azure Service Bus Data Sender'.",
+    " 'Azure Service Bus Data Sender', and for dead letters 'Azure Service Bus Data Receiver'.",
 )
 @click.option(
     "--processes",
