@@ -81,8 +81,8 @@ begin
     return stagebus.report_order(v_order_id);
 end;
 $$;
-comment on function stagebus.retry_tasks(uuid, integer, text, jsonb, text, text, boolean, integer) is
+comment on function stagebus.retry_tasks(
+    uuid, integer, text, jsonb, text, text, boolean, integer) is
     'Orders one more attempt for the tasks of the stage with this status whose parameters contain '
     'the ones given and whose error is like the pattern; at_most: for the first of them. '
-    'Locks the stage. '
-    'Raises SB105, SB115, SB116, SB120.';
+    'Locks the stage. Raises SB105, SB115, SB116, SB120.';
