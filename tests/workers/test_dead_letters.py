@@ -70,6 +70,14 @@ def test_told_twice_it_is_one_row_and_one_failure(
     assert {client.task(task_id).attempt for task_id in published.task_ids} == {2}
 
 
+def test_told_again_it_is_not_judged_again(client: Client, published: PublishedStage) -> None:
+    client.start_all(published.messages[:1], TOKEN)
+    assert client.record_dead_letters(ids(published)[0]) == ["taken"]
+    client.advance(timedelta(minutes=15, seconds=1))
+    assert client.record_dead_letters(ids(published)[0]) == ["taken"]
+    assert client.task(published.task_ids[0]).status == "processing", "the sweep will find it"
+
+
 def test_told_by_two_bridges_at_once_it_is_one_failure(
     client: Client, published: PublishedStage
 ) -> None:
