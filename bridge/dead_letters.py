@@ -54,10 +54,21 @@ async def run(settings: Settings, database: HouseKeeping) -> None:
     try:
         await asyncio.sleep(FIRST_LOOK)
         while True:
-            for queue in await _queues(database):
-                if queue.entity not in readers:
-                    reader = Reader(settings, queue, database)
-                    readers[queue.entity] = asyncio.create_task(reader.run())
+            try:
+                queues = await database.dead_letter_queues()
+            except DatabaseUnavailable as error:
+                log.debug("database.unavailable", error=str(error))
+            except UnsafeDatabase:
+                raise
+            except Exception:  # noqa: BLE001
+                # Publishing must not end because this cannot be done.
+                log.error("dead_letters.crashed", with_traceback=True)
+                await asyncio.sleep(LONGEST_DELAY)
+            else:
+                for queue in queues:
+                    if queue.entity not in readers:
+                        reader = Reader(settings, queue, database)
+                        readers[queue.entity] = asyncio.create_task(reader.run())
             await asyncio.sleep(LOOK_EVERY)
     finally:
         await _end(readers.values())
@@ -75,19 +86,6 @@ async def _end(tasks: Iterable[asyncio.Task[None]]) -> None:
         for task in going:
             task.cancel()
         _, going = await asyncio.wait(going, timeout=END_AGAIN)
-
-
-async def _queues(database: HouseKeeping) -> Sequence[DeadLetterQueue]:
-    try:
-        return await database.dead_letter_queues()
-    except DatabaseUnavailable as error:
-        log.debug("database.unavailable", error=str(error))
-    except UnsafeDatabase:
-        raise
-    except Exception:  # noqa: BLE001
-        # Publishing must not end because this cannot be done.
-        log.error("dead_letters.crashed", with_traceback=True)
-    return ()
 
 
 class Reader:

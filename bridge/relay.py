@@ -61,6 +61,7 @@ class Relay:
         ]
         self._free = list(self._lanes)
         self._at_work: set[asyncio.Task[None]] = set()
+        self._home: asyncio.Task[None] | None = None
         self._hint = 0
         #: Of each entity claimed for since all that waited had been claimed.
         self._last_of: dict[tuple[str, str], int] = {}
@@ -81,6 +82,9 @@ class Relay:
             log.info("bridge.draining", batches=len(self._at_work))
             for lane in self._lanes:
                 lane.hurry()
+            if self._home is not None:
+                # Its links close while the lanes finish. Once alone: the next would disturb that.
+                self._home.cancel()
         self._stopping.set()
         self._wake.set()
 
@@ -111,7 +115,7 @@ class Relay:
                     asyncio.create_task(self._keep(self._advance)),
                 ]
                 if self._settings.dead_letters:
-                    background.append(asyncio.create_task(self._keep(self._bring_home)))
+                    self._home = asyncio.create_task(self._keep(self._bring_home))
                 try:
                     await self._claim_until_stopped()
                 except Exception:
@@ -123,6 +127,10 @@ class Relay:
         finally:
             for task in (*background, *self._at_work):
                 task.cancel()
+            if self._home is not None:
+                background.append(self._home)
+                if not self._home.cancelling():
+                    self._home.cancel()
             await asyncio.gather(*background, *self._at_work, return_exceptions=True)
             await self.close()
         batches = {result.value: self._results[result] for result in Result}

@@ -15,6 +15,7 @@ from azure.servicebus.aio import ServiceBusClient
 
 from bridge import dead_letters
 from bridge.local.endpoint.process import RunningEndpoint, run_endpoint
+from bridge.relay import Relay
 from bridge.settings import Settings
 from tests.bridge.conftest import (
     LOSES_CONNECTIONS,
@@ -263,6 +264,27 @@ def test_switched_off_it_opens_nothing(client: Client, queue: Queue, settings: M
 
     asyncio.run(scenario())
     assert queue.endpoint.counts()["process"]["connections_made"] == before + 1
+
+
+def test_a_bridge_that_is_stopped_as_it_begins_ends(
+    settings: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After its look at the database, and before anything is begun that could be ended."""
+
+    async def scenario() -> None:
+        relay = Relay(settings())
+        look = relay.wait_for_database
+
+        async def stopped_meanwhile() -> bool:
+            found = await look()
+            relay.stop()
+            return found
+
+        monkeypatch.setattr(relay, "wait_for_database", stopped_meanwhile)
+        async with asyncio.timeout(30):
+            await relay.run()
+
+    asyncio.run(scenario())
 
 
 def test_a_reader_that_forgets_that_it_was_cancelled_is_told_again(
