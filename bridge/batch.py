@@ -1,8 +1,9 @@
-"""A claimed batch, its messages, and the record of a send: what lane, database and broker share."""
+"""A claimed batch, its messages, the record of a send, a dead letter: what crosses both edges."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 from typing import NamedTuple
 from uuid import UUID
 
@@ -47,3 +48,17 @@ class SendRecord:
     seconds: float
     outcome: str
     error: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class DeadLetter:
+    """What the broker says of a message that it gave up; never what is in it."""
+
+    sequence_number: int
+    message_id: str
+    reason: str | None
+    description: str | None
+    delivery_count: int | None
+    enqueued_at: datetime | None
+    body_bytes: int | None
+    """None where it is no AMQP data section."""

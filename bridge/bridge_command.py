@@ -52,7 +52,7 @@ def _setting(
     envvar="STAGEBUS_SERVICEBUS_NAMESPACE",
     metavar="HOST",
     help="Service Bus with Entra ID: NAME.servicebus.windows.net. The identity needs the role"
-    " 'Azure Service Bus Data Sender'.",
+    " 'Azure Service Bus Data Sender', and for dead letters 'Azure Service Bus Data Receiver'.",
 )
 @click.option(
     "--processes",
@@ -68,6 +68,14 @@ def _setting(
 @_setting("poll", "SECONDS", "The longest wait between two looks for work.")
 @_setting("publish_attempts", "N", "Failed attempts until a batch waits for an operator.", int)
 @_setting("max_send_messages", "N", "Messages in one send at most.", int)
+@click.option(
+    "--dead-letters/--no-dead-letters",
+    envvar="STAGEBUS_DEAD_LETTERS",
+    default=True,
+    show_default=True,
+    help="Bring dead letters into the database. That takes the right to receive ('Listen', the role"
+    " 'Azure Service Bus Data Receiver'); without it nothing is read, and one line says so.",
+)
 @click.option(
     "--allow-fsync-off",
     envvar="STAGEBUS_ALLOW_FSYNC_OFF",

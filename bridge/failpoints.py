@@ -35,6 +35,8 @@ CALLS = {
     "fail_order_step": "shows why a step of an order failed",
     "advance_job": "makes the next stages of a job's plan",
     "send": "puts messages on the broker",
+    "record_dead_letters": "writes what came of dead letters to the database",
+    "complete_dead_letter": "takes a dead letter off the broker",
 }
 
 POINTS = {

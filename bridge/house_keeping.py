@@ -1,4 +1,4 @@
-"""Calls of house-keeping: duties, operators' orders, and jobs to advance."""
+"""Calls of house-keeping: duties, operators' orders, jobs to advance, and dead letters."""
 
 from __future__ import annotations
 
@@ -7,9 +7,10 @@ from uuid import UUID
 
 from psycopg.rows import class_row
 
+from bridge.batch import DeadLetter
 from bridge.connection import CALL_DEADLINE
 from bridge.failpoints import failpoint
-from bridge.orders import Advance, DueJob, Maintained, OrderReport
+from bridge.orders import Advance, DeadLetterQueue, DueJob, Maintained, OrderReport
 from bridge.session import DURABLY_THERE, SOON_THERE, Session
 
 #: What undoes whatever the code of others did to a session, within its transaction.
@@ -143,3 +144,34 @@ class HouseKeeping(Session):
                 await connection.execute(cleaning)
         (advance,) = await cursor.fetchall()
         return advance
+
+    async def dead_letter_queues(self) -> list[DeadLetterQueue]:
+        """The queues whose dead letters may be ours."""
+        async with self._connected() as connection:
+            cursor = connection.cursor(row_factory=class_row(DeadLetterQueue))
+            await cursor.execute("select destination, entity from stagebus.dead_letter_queues()")
+            return await cursor.fetchall()
+
+    @failpoint
+    async def record_dead_letters(
+        self, destination: str, letters: Sequence[DeadLetter]
+    ) -> list[str]:
+        """What became of each; may be told again. `wait`: nothing yet, and nothing is recorded."""
+        async with self._connected() as connection:
+            cursor = await connection.execute(
+                f"select outcome from {DURABLY_THERE}, stagebus.record_dead_letters("  # noqa: S608
+                "%s, %s::bigint[], %s::text[], %s::text[], %s::text[], %s::integer[],"
+                " %s::timestamptz[], %s::integer[]) as outcome",
+                (
+                    self._witness.server,
+                    destination,
+                    [letter.sequence_number for letter in letters],
+                    [letter.message_id for letter in letters],
+                    [letter.reason for letter in letters],
+                    [letter.description for letter in letters],
+                    [letter.delivery_count for letter in letters],
+                    [letter.enqueued_at for letter in letters],
+                    [letter.body_bytes for letter in letters],
+                ),
+            )
+            return [outcome for (outcome,) in await cursor.fetchall()]

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from azure.core.settings import settings as sdk_settings
 from azure.servicebus import parse_connection_string
-from azure.servicebus.aio import ServiceBusClient, ServiceBusSender
+from azure.servicebus.aio import ServiceBusClient, ServiceBusReceiver, ServiceBusSender
 
 from bridge.errors import SettingsError
 from bridge.failpoints import shut_down
@@ -36,6 +36,9 @@ class Link:
 #: Its kind, `queue` or `topic`, and its name.
 Entity = tuple[str, str]
 
+#: What the SDK makes that can be closed: a client, a sender, a receiver, a credential.
+Part = contextlib.AbstractAsyncContextManager[object]
+
 
 class Links:
     """A client of the broker, with a link for each entity.
@@ -52,7 +55,7 @@ class Links:
         self._settings = settings
         self._idle_limit = idle_limit
         self._client: ServiceBusClient | None = None
-        self._credential: contextlib.AbstractAsyncContextManager[object] | None = None
+        self._credential: Part | None = None
         # The client itself knows its senders by weak references alone, and does not close those
         # that nobody else holds.
         self._links: dict[Entity, Link] = {}
@@ -66,7 +69,7 @@ class Links:
             link = None
         if link is None:
             if self._client is None:
-                self._client = self._new_client()
+                self._client, self._credential = new_client(self._settings)
             kind, name = entity
             open_sender = (
                 self._client.get_topic_sender if kind == "topic" else self._client.get_queue_sender
@@ -77,7 +80,7 @@ class Links:
     async def drop(self, entity: Entity) -> None:
         """Closes the link to the entity, if there is one; the next `get` opens another."""
         if (link := self._links.pop(entity, None)) is not None:
-            await _close(link.sender)
+            await close(link.sender)
 
     async def close(self) -> None:
         """Closes all of them, and the client; the next `get` begins anew."""
@@ -85,33 +88,35 @@ class Links:
         client, credential = self._client, self._credential
         self._links.clear()
         self._client = self._credential = None
-        await asyncio.gather(*(_close(sender) for sender in senders))
+        await asyncio.gather(*(close(sender) for sender in senders))
         for part in (client, credential):
             if part is not None:
-                await _close(part)
-
-    def _new_client(self) -> ServiceBusClient:
-        if self._settings.servicebus_connection_string is not None:
-            return ServiceBusClient.from_connection_string(
-                self._settings.servicebus_connection_string, retry_total=0
-            )
-        # Only whoever signs in with Entra ID pays for importing it.
-        from azure.identity.aio import DefaultAzureCredential
-
-        assert self._settings.servicebus_namespace is not None
-        credential = DefaultAzureCredential()
-        self._credential = credential
-        return ServiceBusClient(self._settings.servicebus_namespace, credential, retry_total=0)
+                await close(part)
 
 
-def cut_link(link: Link) -> None:
+def new_client(settings: Settings) -> tuple[ServiceBusClient, Part | None]:
+    """A client without retries of its own, and what it signs in with, to be closed after it."""
+    if settings.servicebus_connection_string is not None:
+        return ServiceBusClient.from_connection_string(
+            settings.servicebus_connection_string, retry_total=0
+        ), None
+    # Only whoever signs in with Entra ID pays for importing it.
+    from azure.identity.aio import DefaultAzureCredential
+
+    assert settings.servicebus_namespace is not None
+    credential = DefaultAzureCredential()
+    return ServiceBusClient(settings.servicebus_namespace, credential, retry_total=0), credential
+
+
+def cut_link(end: ServiceBusSender | ServiceBusReceiver) -> None:
     """Ends the connection beneath, as a network does that fails; for failpoints."""
     # The SDK has no public way to its socket.
-    if (connection := link.sender._handler._connection) is not None:
+    if (connection := end._handler._connection) is not None:
         shut_down(connection._transport.writer.get_extra_info("socket"))
 
 
-async def _close(part: contextlib.AbstractAsyncContextManager[object]) -> None:
+async def close(part: Part) -> None:
+    """Closes it, in CLOSE_TIMEOUT seconds or not at all."""
     with contextlib.suppress(Exception):
         async with asyncio.timeout(CLOSE_TIMEOUT):
             await part.__aexit__(None, None, None)

@@ -1,4 +1,4 @@
-"""What the bridge's house-keeping hears from the database: duties, orders, and jobs to advance."""
+"""What the bridge's house-keeping hears from the database: duties, orders, jobs, queues."""
 
 from __future__ import annotations
 
@@ -53,3 +53,11 @@ class Advance:
     stages: int | None
     """Made just now."""
     tasks: int
+
+
+@dataclass(frozen=True, slots=True)
+class DeadLetterQueue:
+    """A row of dead_letter_queues: a queue whose dead letters may be ours."""
+
+    destination: str
+    entity: str

@@ -30,7 +30,7 @@ from bridge.settings import Settings
 ENVELOPE_SLACK = 512
 
 #: The broker answers; it is this entity that it refuses, and others may do.
-_ENTITY_REFUSALS = (
+ENTITY_REFUSALS = (
     MessagingEntityDisabledError,
     MessagingEntityNotFoundError,
     ServiceBusAuthenticationError,
@@ -100,7 +100,7 @@ class Publisher:
         except TimeoutError as error:
             await self._drop_link()
             raise BrokerUnavailable(self._no_answer) from error
-        except _ENTITY_REFUSALS as error:
+        except ENTITY_REFUSALS as error:
             await self._drop_link()
             raise EntityUnavailable(_describe(error)) from error
         # Not only the SDK's own errors: those of the credential and of its AMQP layer come through.
@@ -147,7 +147,7 @@ class Publisher:
     async def cut(self, *, answered: bool) -> None:
         """For failpoints: the link in use is dead; an answer that has come is not lost."""
         if self._link is not None:
-            cut_link(self._link)
+            cut_link(self._link.sender)
 
     async def close(self) -> None:
         """Closes all links; the next send opens a new one."""
@@ -188,7 +188,7 @@ def _verdict(error: Exception) -> Verdict:
         return "unknown"
     if isinstance(error, ServiceBusServerBusyError):
         return "throttled"
-    if isinstance(error, _ENTITY_REFUSALS):
+    if isinstance(error, ENTITY_REFUSALS):
         return "unavailable"
     if condition in _OPEN_CONDITIONS:
         return "unknown"

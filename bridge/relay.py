@@ -11,7 +11,7 @@ from collections.abc import Callable, Coroutine
 from typing import TypeVar
 from uuid import UUID, uuid4
 
-from bridge import listener, maintenance
+from bridge import dead_letters, listener, maintenance
 from bridge.advancing import LANES, Advancing
 from bridge.batch import Claim
 from bridge.database import Database
@@ -62,6 +62,7 @@ class Relay:
         ]
         self._free = list(self._lanes)
         self._at_work: set[asyncio.Task[None]] = set()
+        self._home: asyncio.Task[None] | None = None
         self._hint = 0
         #: Of each entity claimed for since all that waited had been claimed.
         self._last_of: dict[tuple[str, str], int] = {}
@@ -82,6 +83,9 @@ class Relay:
             log.info("bridge.draining", batches=len(self._at_work))
             for lane in self._lanes:
                 lane.hurry()
+            if self._home is not None:
+                # Its links close while the lanes finish. Once alone: the next would disturb that.
+                self._home.cancel()
         self._stopping.set()
         self._wake.set()
 
@@ -111,6 +115,8 @@ class Relay:
                     asyncio.create_task(self._keep(self._maintain)),
                     asyncio.create_task(self._keep(self._advance)),
                 ]
+                if self._settings.dead_letters:
+                    self._home = asyncio.create_task(self._keep(self._bring_home))
                 try:
                     await self._claim_until_stopped()
                 except Exception:
@@ -122,6 +128,10 @@ class Relay:
         finally:
             for task in (*background, *self._at_work):
                 task.cancel()
+            if self._home is not None:
+                background.append(self._home)
+                if not self._home.cancelling():
+                    self._home.cancel()
             await asyncio.gather(*background, *self._at_work, return_exceptions=True)
             await self.close()
         batches = {result.value: self._results[result] for result in Result}
@@ -229,6 +239,10 @@ class Relay:
     def _advance(self) -> Coroutine[None, None, None]:
         lanes = [self._connection(HouseKeeping, "advancing") for _ in range(LANES)]
         return Advancing(lanes, self._jobs_due).run()
+
+    def _bring_home(self) -> Coroutine[None, None, None]:
+        database = self._connection(HouseKeeping, "dead-letters")
+        return dead_letters.run(self._settings, database)
 
     async def _keep(self, duty: Callable[[], Coroutine[None, None, None]]) -> None:
         # Made here: it may be cancelled before its first step, and nobody would await it.

@@ -36,6 +36,8 @@ class Settings:
     """Failed publish attempts after which a batch waits for an operator."""
     max_send_messages: int = 4500
     """Messages in one send at most; the service's limit on Standard is 4,500 (undocumented)."""
+    dead_letters: bool = True
+    """Read the dead-letter queues of the queues in use; that takes the right to receive."""
     allow_fsync_off: bool = False
     """Work with a server that has fsync = off, which may lose everything when it crashes."""
 

@@ -824,6 +824,30 @@ class Client:
         )
         return verdict
 
+    def record_dead_letters(
+        self,
+        *message_ids: str | None,
+        reason: str | None = "MaxDeliveryCountExceeded",
+        description: str | None = "ten deliveries",
+        first_number: int = 1,
+        destination: str = "tasks",
+    ) -> list[str]:
+        """As a bridge that found them in the dead-letter queue, numbered from `first_number` on."""
+        found = range(first_number, first_number + len(message_ids))
+        return self.column(
+            "select stagebus.record_dead_letters("
+            "%s, %s::bigint[], %s::text[], %s::text[], %s::text[], %s::integer[],"
+            " %s::timestamptz[], %s::integer[])",
+            destination,
+            list(found),
+            list(message_ids),
+            [reason for _ in found],
+            [description for _ in found],
+            [10 for _ in found],
+            [self.now() for _ in found],
+            [321 for _ in found],
+        )
+
     # Operators.
 
     def order(self, function: str, *arguments: Any, **options: Any) -> Order:

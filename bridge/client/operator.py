@@ -39,11 +39,31 @@ def retry_tasks(
     error: str = "%",
     reason: str | None = None,
     dry_run: bool = False,
+    at_most: int | None = None,
 ) -> Call[Order]:
     """One more attempt for the tasks that failed, or have another status, and match."""
     return Call(
-        "select * from stagebus.retry_tasks(%s, %s::integer, %s, %s::jsonb, %s, %s, %s)",
-        (job_id, stage, status, dumps(parameters or {}), error, reason, dry_run),
+        "select * from stagebus.retry_tasks("
+        "%s, %s::integer, %s, %s::jsonb, %s, %s, %s, %s::integer)",
+        (job_id, stage, status, dumps(parameters or {}), error, reason, dry_run, at_most),
+        _order,
+    )
+
+
+def redrive(
+    job_id: UUID,
+    stage: int,
+    *,
+    error: str = "%",
+    parameters: Parameters | None = None,
+    at_most: int | None = None,
+    reason: str | None = None,
+    dry_run: bool = False,
+) -> Call[Order]:
+    """The same for the tasks that failed as dead letters; `error`: their reason is like it."""
+    return Call(
+        "select * from stagebus.redrive(%s, %s::integer, %s, %s::jsonb, %s::integer, %s, %s)",
+        (job_id, stage, error, dumps(parameters or {}), at_most, reason, dry_run),
         _order,
     )
 

@@ -7,7 +7,8 @@ create or replace function stagebus.retry_tasks(
     parameters jsonb default '{}',
     error text default '%',
     reason text default null,
-    dry_run boolean default false
+    dry_run boolean default false,
+    at_most integer default null
 ) returns stagebus.order_report
 language plpgsql
 security definer
@@ -26,13 +27,14 @@ begin
             'It is failed, cancelled or retry_wait.',
             'A task that is queued, or runs, comes back by retry_batch.');
     end if;
-    if coalesce(jsonb_typeof(retry_tasks.parameters) <> 'object', true)
+    if at_most < 1
+        or coalesce(jsonb_typeof(retry_tasks.parameters) <> 'object', true)
         or coalesce(error ~ '(^|[^\\])(\\\\)*\\$', true)
     then
         perform stagebus.raise_error(
             'SB116', 'the filter of retry_tasks is not usable',
             'parameters is a JSON object that the task''s contain; error a pattern of LIKE, '
-            'which does not end with a lone backslash.',
+            'which does not end with a lone backslash; at_most a number from 1 on.',
             'Leave out what does not matter.');
     end if;
     if v_stage.state in ('filling', 'provisional')
@@ -47,7 +49,7 @@ begin
             'Take a cancelling back with undo_order; the view orders has its number.');
     end if;
     v_tasks := (
-        select count(*)::integer
+        select least(count(*)::integer, at_most)
         from stagebus.retryable_tasks(
             v_stage, retry_tasks.status, retry_tasks.parameters, retry_tasks.error, 0,
             v_stage.task_count) as r
@@ -69,7 +71,9 @@ begin
         'retry_tasks', p_job_id, p_stage, null,
         jsonb_build_object(
             'status', retry_tasks.status, 'parameters', retry_tasks.parameters,
-            'error', retry_tasks.error),
+            'error', retry_tasks.error)
+            || case when at_most is null then '{}'
+                else jsonb_build_object('at_most', at_most) end,
         reason, v_tasks);
     if v_tasks = 0 then
         perform stagebus.end_order(v_order_id);
@@ -77,7 +81,8 @@ begin
     return stagebus.report_order(v_order_id);
 end;
 $$;
-comment on function stagebus.retry_tasks(uuid, integer, text, jsonb, text, text, boolean) is
+comment on function stagebus.retry_tasks(
+    uuid, integer, text, jsonb, text, text, boolean, integer) is
     'Orders one more attempt for the tasks of the stage with this status whose parameters contain '
-    'the ones given and whose error is like the pattern. Locks the stage. '
-    'Raises SB105, SB115, SB116, SB120.';
+    'the ones given and whose error is like the pattern; at_most: for the first of them. '
+    'Locks the stage. Raises SB105, SB115, SB116, SB120.';

@@ -9,6 +9,7 @@ as $$
 declare
     v_now     timestamptz := stagebus.clock();
     v_status  text := p_order.details ->> 'status';
+    v_left    integer := (p_order.details ->> 'at_most')::integer - p_order.tasks_done;
     v_stage   stagebus_data.stages;
     v_last    integer;
     v_matched integer[];
@@ -51,6 +52,7 @@ begin
             and t.task_index = m.task_index
         where t.state = v_status
         order by t.task_index
+        limit v_left
         for no key update of t
     ) as l;
     if v_status = 'retry_wait' then
@@ -82,6 +84,9 @@ begin
         tasks_done = o.tasks_done + coalesce(cardinality(v_indexes), 0),
         index_reached = v_last
     where o.order_id = p_order.order_id;
+    if v_left <= cardinality(v_indexes) then
+        perform stagebus.end_order(p_order.order_id);
+    end if;
 end;
 $$;
 comment on function stagebus.work_retry_tasks(stagebus_data.orders, integer) is

@@ -55,7 +55,10 @@ grant execute on function
     stagebus.advance_job(uuid),
     stagebus.working_orders(),
     stagebus.work_order(bigint, integer),
-    stagebus.fail_order_step(bigint, text)
+    stagebus.fail_order_step(bigint, text),
+    stagebus.dead_letter_queues(),
+    stagebus.record_dead_letters(
+        text, bigint[], text[], text[], text[], integer[], timestamptz[], integer[])
 to stagebus_bridge;
 
 -- Workers start and finish.
@@ -80,7 +83,8 @@ grant execute on function
     stagebus.resume_destination(text),
     stagebus.forget_bridge(uuid),
     stagebus.maintain(integer),
-    stagebus.retry_tasks(uuid, integer, text, jsonb, text, text, boolean),
+    stagebus.retry_tasks(uuid, integer, text, jsonb, text, text, boolean, integer),
+    stagebus.redrive(uuid, integer, text, jsonb, integer, text, boolean),
     stagebus.retry_batch(uuid, uuid, boolean, text, boolean),
     stagebus.hold_batch(uuid, uuid, text, boolean),
     stagebus.unhold_batch(uuid, uuid, text, boolean),
@@ -124,7 +128,8 @@ to stagebus_operator, stagebus_monitor;
 grant select on
     stagebus.jobs, stagebus.stages, stagebus.batches, stagebus.tasks, stagebus.sends,
     stagebus.job_progress, stagebus.plans, stagebus.plan_progress, stagebus.orders,
-    stagebus.destination_status, stagebus.bridges, stagebus.dead_tasks, stagebus.recent_errors
+    stagebus.destination_status, stagebus.bridges, stagebus.dead_tasks, stagebus.recent_errors,
+    stagebus.dead_letters
 to stagebus_producer, stagebus_operator, stagebus_monitor;
 
 -- What a plan names is called by a function of a role without rights. It may have no more than its

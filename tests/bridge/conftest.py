@@ -85,6 +85,11 @@ class Queue:
         return self.counts["stored"]
 
     @property
+    def dead(self) -> int:
+        """How many messages its dead-letter queue holds, in whatever state."""
+        return self.counts["dead_letter_count"]
+
+    @property
     def connection_string(self) -> str:
         return self.endpoint.connection_string
 
@@ -106,6 +111,18 @@ class Queue:
         received += receiver.receive_messages(100, max_wait_time=0.1)
         close_meanwhile(receiver, client)
         return received
+
+    def bury(self, messages: int = 1, reason: str = "a reason", text: str = "in full") -> None:
+        """Puts so many of its messages into its dead-letter queue, as a worker would."""
+        client = ServiceBusClient.from_connection_string(self.connection_string)
+        receiver = client.get_queue_receiver(self.name)
+        while messages > 0:
+            page = receiver.receive_messages(messages, max_wait_time=5)
+            assert page, f"{messages} messages did not come"
+            for message in page:
+                receiver.dead_letter_message(message, reason=reason, error_description=text)
+            messages -= len(page)
+        close_meanwhile(receiver, client)
 
     def send(self, messages: Sequence[ServiceBusMessage]) -> None:
         """Puts messages there, as another program would."""

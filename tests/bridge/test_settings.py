@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
+from bridge import bridge_command
 from bridge.cli import main
 from bridge.errors import SettingsError
 from bridge.publisher import Publisher
@@ -81,12 +82,28 @@ def test_a_namespace_needs_no_connection_string() -> None:
 def test_the_help_documents_every_setting_and_its_default() -> None:
     text = " ".join(stagebus("bridge", "--help").output.split())
     for setting in fields(Settings):
-        assert f"--{setting.name.replace('_', '-')} " in text
+        flag = setting.name.replace("_", "-")
+        assert f"--{flag} " in text
         if isinstance(setting.default, int | float) and setting.default is not False:
-            assert re.search(
-                rf"--{setting.name.replace('_', '-')} .*?\[default: {setting.default}\]", text
-            )
+            default = flag if setting.default is True else setting.default
+            assert re.search(rf"--{flag} .*?\[default: {default}\]", text)
     assert "--log-level" in text
+
+
+def test_dead_letters_are_switched_off_by_flag_or_environment(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def read(*arguments: str) -> object:
+        given = ["--database-url", URL, *arguments]
+        return bridge_command.bridge.make_context("bridge", given).params["dead_letters"]
+
+    assert read() is True
+    assert read("--no-dead-letters") is False
+    # As a person writes it, and as a parent of several tells each.
+    for off in ("0", "False"):
+        monkeypatch.setenv("STAGEBUS_DEAD_LETTERS", off)
+        assert read() is False
+    assert read("--dead-letters") is True
 
 
 def test_every_setting_can_come_from_the_environment() -> None:

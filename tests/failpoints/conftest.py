@@ -33,8 +33,10 @@ def journal(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def endpoint(journal: Path) -> Iterator[RunningEndpoint]:
-    """An endpoint of these tests alone."""
-    with run_endpoint(QUEUES, arguments=["--journal", str(journal)]) as running:
+    """An endpoint of these tests alone; what a bridge that was killed had locked is free soon."""
+    with run_endpoint(
+        QUEUES, arguments=["--journal", str(journal), "--lock-duration", "1"]
+    ) as running:
         yield running
 
 

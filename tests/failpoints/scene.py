@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
 
+from azure.servicebus import ServiceBusMessage
+
 from bridge.settings import Settings
 from tests.bridge.conftest import (
     Queue,
@@ -23,12 +25,13 @@ from tests.client import Client
 CALLS = (
     "claim_batches", "extend_lease", "send", "record_send", "record_last_send", "finish_batch",
     "fail_batch", "fail_unsendable_task", "release_batch", "maintain", "work_order",
-    "fail_order_step", "advance_job",
+    "fail_order_step", "advance_job", "record_dead_letters", "complete_dead_letter",
 )  # fmt: skip
 #: Those of house-keeping, which have an earlier task or job to see to; and of an order about that
 #: task.
-MAINTENANCE = ("maintain", "work_order", "fail_order_step", "advance_job")
 ORDERS = ("work_order", "fail_order_step")
+DEAD_LETTERS = ("record_dead_letters", "complete_dead_letter")
+MAINTENANCE = ("maintain", "advance_job", *ORDERS, *DEAD_LETTERS)
 SIDES = ("before", "after")
 
 TASKS = 30
@@ -97,6 +100,10 @@ LEFT = {
     "fail_order_step.after": Outcome(),
     "advance_job.before": Outcome(),
     "advance_job.after": Outcome(),
+    "record_dead_letters.before": Outcome(),
+    "record_dead_letters.after": Outcome(),
+    "complete_dead_letter.before": Outcome(),
+    "complete_dead_letter.after": Outcome(),
 }
 
 
@@ -125,9 +132,13 @@ class Scene:
         self._order: Any = None
         self._retried: UUID | None = None
         self._planned: UUID | None = None
+        #: The message of a task that is in the dead-letter queue to begin with.
+        self._dead: str | None = None
         client.set_destination("tasks", max_send_messages=SENT_AT_ONCE)
         if self.call == "advance_job":
             self._planned = self._planned_job()
+        elif self.call in DEAD_LETTERS:
+            self._retried, self._dead = self._dead_letter()
         elif self.call in MAINTENANCE:
             self._retried = self._failed_task()
         if self.call == "fail_order_step":
@@ -168,6 +179,8 @@ class Scene:
             return False
         if self._planned is not None and not self.client.batches(self._planned):
             return False
+        if self._dead is not None and self.queue.dead:
+            return False
         if self._order is not None:
             (order,) = self.client.rows("select status, last_error from stagebus.orders")
             if order.status != "done":
@@ -187,6 +200,9 @@ class Scene:
         if self._retried is not None:
             wanted |= expected_ids(client, self._retried)
             assert client.count("waiting_retries") == 0
+        if self._dead is not None:
+            wanted.add(self._dead)
+            assert client.column("select outcome from stagebus.dead_letters") == ["retry_wait"]
         if self._planned is not None:
             wanted |= expected_ids(client, self._planned)
         if self.call in TOO_BIG:
@@ -231,6 +247,21 @@ class Scene:
         self.client.set_task_type("planned")
         self.client.define_job_type([{"name": "a", "task_type": "planned", "count": 3}])
         return self.client.submit_job()
+
+    def _dead_letter(self) -> tuple[UUID, str]:
+        """A job whose one task has another attempt left, and its message, which is dead."""
+        self.client.set_task_type("flaky", max_attempts=2, retry_delay="1 millisecond")
+        published = self.client.published_stage(1, "flaky")
+        (message,) = published.messages
+        self.queue.send(
+            [
+                ServiceBusMessage(
+                    message.body, message_id=message.message_id, application_properties={}
+                )
+            ]
+        )
+        self.queue.bury()
+        return published.job_id, message.message_id
 
     def _failed_task(self) -> UUID:
         """A job whose one task failed; its next attempt is due, or wants an order."""

@@ -11,6 +11,7 @@ from click.testing import CliRunner
 from bridge import failpoints
 from bridge.cli import main
 from bridge.database import Database
+from bridge.dead_letters import Reader
 from bridge.errors import SettingsError
 from bridge.house_keeping import HouseKeeping
 from bridge.publisher import Publisher
@@ -29,7 +30,7 @@ def test_the_points_are_before_and_after_the_calls_that_are_tried() -> None:
     assert set(failpoints.POINTS) == points
     wrapped = {
         name
-        for edge in (Database, HouseKeeping, Publisher)
+        for edge in (Database, HouseKeeping, Publisher, Reader)
         for name, method in inspect.getmembers(edge, inspect.isfunction)
         if hasattr(method, "__wrapped__") and not name.startswith("_")
     }

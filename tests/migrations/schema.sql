@@ -283,6 +283,29 @@ CREATE TABLE stagebus_data.bridges (
 WITH (fillfactor='50');
 
 ALTER TABLE stagebus_data.bridges OWNER TO stagebus_owner;
+CREATE TABLE stagebus_data.dead_letters (
+    destination text NOT NULL,
+    sequence_number bigint NOT NULL,
+    message_id text NOT NULL,
+    outcome text NOT NULL,
+    job_id uuid,
+    stage integer,
+    task_index integer,
+    attempt integer,
+    dispatch integer,
+    nonce text,
+    reason text,
+    description text,
+    delivery_count integer,
+    body_bytes integer,
+    enqueued_at timestamp with time zone,
+    received_at timestamp with time zone NOT NULL,
+    CONSTRAINT a_dead_letter_names_a_task_or_none CHECK ((num_nulls(job_id, stage, task_index, attempt, dispatch, nonce) = ANY (ARRAY[0, 6]))),
+    CONSTRAINT dead_letter_outcome_is_known CHECK ((outcome = ANY (ARRAY['retry_wait'::text, 'failed'::text, 'taken'::text, 'done'::text, 'cancelled'::text, 'stale'::text, 'ghost'::text, 'job_message'::text, 'not_ours'::text]))),
+    CONSTRAINT only_a_dead_letter_of_a_task_is_judged CHECK (((job_id IS NULL) = (outcome = ANY (ARRAY['job_message'::text, 'not_ours'::text]))))
+);
+
+ALTER TABLE stagebus_data.dead_letters OWNER TO stagebus_owner;
 
 CREATE TABLE stagebus_data.destinations (
     destination text NOT NULL,
@@ -549,6 +572,9 @@ ALTER TABLE ONLY stagebus_data.counter_groups
 ALTER TABLE ONLY stagebus_data.counter_slots
     ADD CONSTRAINT counter_slots_pkey PRIMARY KEY (job_id, stage, slot_no);
 
+ALTER TABLE ONLY stagebus_data.dead_letters
+    ADD CONSTRAINT dead_letters_pkey PRIMARY KEY (destination, sequence_number, message_id);
+
 ALTER TABLE ONLY stagebus_data.destinations
     ADD CONSTRAINT destinations_pkey PRIMARY KEY (destination);
 
@@ -626,6 +652,8 @@ CREATE INDEX batches_stopped ON stagebus_data.batches USING btree (job_id, stage
 
 CREATE INDEX batches_waiting ON stagebus_data.batches USING btree (destination, seq) WHERE ((state)::text = 'pending_queue'::text);
 
+CREATE INDEX dead_letters_of_a_stage ON stagebus_data.dead_letters USING btree (job_id, stage, task_index) WHERE (job_id IS NOT NULL);
+
 CREATE INDEX due_advances_planned ON stagebus_data.due_advances USING btree (due_since) WHERE planned;
 
 CREATE INDEX failed_tasks_by_time ON stagebus_data.failed_tasks USING btree (failed_at);
@@ -655,6 +683,9 @@ ALTER TABLE ONLY stagebus_data.batches
 
 ALTER TABLE ONLY stagebus_data.batches
     ADD CONSTRAINT batches_job_id_stage_fkey FOREIGN KEY (job_id, stage) REFERENCES stagebus_data.stages(job_id, stage) ON DELETE CASCADE;
+
+ALTER TABLE ONLY stagebus_data.dead_letters
+    ADD CONSTRAINT dead_letters_destination_fkey FOREIGN KEY (destination) REFERENCES stagebus_data.destinations(destination);
 
 ALTER TABLE ONLY stagebus_data.due_advances
     ADD CONSTRAINT due_advances_job_id_fkey FOREIGN KEY (job_id) REFERENCES stagebus_data.jobs(job_id) ON DELETE CASCADE;

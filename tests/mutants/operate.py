@@ -124,10 +124,12 @@ MUTANTS = (
         "sql/50_operate/work_retry_tasks.sql",
         """        where t.state = v_status
         order by t.task_index
+        limit v_left
         for no key update of t
 """,
         """        where t.state = v_status
         order by t.task_index
+        limit v_left
 """,
         "two orders retry a task twice",
         (
@@ -271,5 +273,21 @@ MUTANTS = (
         " and s.ended_at is not null)\n",
         "a retry in an early stage makes the job advance from it a second time",
         ("tests/workers/test_stage_policy.py",),
+    ),
+    Mutant(
+        "redrive-retries-whatever-failed",
+        "sql/50_operate/redrive.sql",
+        "        'dead letter: ' || redrive.error,",
+        "        '%' || redrive.error,",
+        "what a worker failed goes out again, too",
+        ("tests/operate/test_redrive.py::test_each_comes_back_once_with_another_message",),
+    ),
+    Mutant(
+        "a-limit-counts-for-each-step",
+        "sql/50_operate/work_retry_tasks.sql",
+        "(p_order.details ->> 'at_most')::integer - p_order.tasks_done;",
+        "(p_order.details ->> 'at_most')::integer;",
+        "an order that was to retry a few retries all",
+        ("tests/operate/test_redrive.py::test_a_limit_holds_over_several_steps",),
     ),
 )

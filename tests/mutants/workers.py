@@ -10,6 +10,8 @@ FAIL = "tests/workers/test_fail_tasks.py"
 RETRIES = "tests/workers/test_retries.py"
 TWO = "tests/workers/test_two_workers.py"
 ATOMIC = "tests/workers/test_atomic_retries.py"
+DEAD = "tests/workers/test_dead_letters.py"
+DEAD_LETTERS = "sql/40_workers/record_dead_letters.sql"
 START_TASKS = "sql/40_workers/start_tasks.sql"
 ISOLATION = (
     "tests/bad_input/test_any_value_anywhere.py"
@@ -335,5 +337,37 @@ MUTANTS = (
         "        null;\n",
         "retries wait for the next poll",
         ("tests/create/test_notifications.py::test_retries_are_notified",),
+    ),
+    Mutant(
+        "a-dead-letter-of-any-dispatch-counts",
+        DEAD_LETTERS,
+        "        and coalesce(stagebus.current_dispatch(m.task_id), m.dispatch) = m.dispatch\n",
+        "",
+        "an attempt fails whose message is on the queue",
+        (f"{DEAD}::test_a_letter_of_a_dispatch_before_changes_nothing",),
+    ),
+    Mutant(
+        "a-dead-letter-is-judged-again",
+        DEAD_LETTERS,
+        "                and d.message_id = p_message_ids[m.ordinal]);\n",
+        "                and d.message_id is null);\n",
+        "what the record says of it is not what it did",
+        (f"{DEAD}::test_told_again_it_is_not_judged_again",),
+    ),
+    Mutant(
+        "a-dead-letter-of-a-provisional-stage-is-recorded",
+        DEAD_LETTERS,
+        "    where j.outcome is distinct from 'wait'\n",
+        "    where j.outcome is distinct from 'waits'\n",
+        "it is completed on the broker, and its task never starts",
+        (f"{DEAD}::test_of_a_provisional_stage_it_is_asked_for_again",),
+    ),
+    Mutant(
+        "the-description-of-what-is-not-ours-is-kept",
+        DEAD_LETTERS,
+        "        case when m.kind is not null then left(p_descriptions[m.ordinal], 8192) end,\n",
+        "        left(p_descriptions[m.ordinal], 8192),\n",
+        "the database shows what others wrote for others",
+        (f"{DEAD}::test_of_what_is_not_ours_there_is_no_more_than_the_reason",),
     ),
 )

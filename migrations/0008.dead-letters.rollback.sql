@@ -1,0 +1,3 @@
+drop schema if exists stagebus cascade;
+
+drop table if exists stagebus_data.dead_letters;
