@@ -56,7 +56,9 @@ cross join lateral (
 cross join lateral (
     select greatest(0, b.published - b.republishing - c.ended - p.processing - p.retry_wait)
         as on_queue
-) as q;
+) as q
+where s.job_id < (select r.hidden_from from stagebus_data.retention as r)
+    or s.job_id >= (select r.hidden_until from stagebus_data.retention as r);
 comment on view stagebus.job_progress is
     'A row per stage: how many of its tasks are in each state. A task that a worker started '
     'before its batch was recorded as queued may for that moment be missing from pending_queue.';

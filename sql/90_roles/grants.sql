@@ -53,7 +53,8 @@ grant execute on function
     stagebus.advance_job(uuid),
     stagebus.working_orders(),
     stagebus.work_order(bigint, integer),
-    stagebus.fail_order_step(bigint, text)
+    stagebus.fail_order_step(bigint, text),
+    stagebus.drop_expired(integer, boolean, boolean)
 to stagebus_bridge;
 
 -- Workers start and finish.
@@ -91,6 +92,11 @@ grant execute on function
     stagebus.working_orders(),
     stagebus.work_order(bigint, integer),
     stagebus.recount_stage(uuid, integer),
+    stagebus.set_retention(interval, boolean),
+    stagebus.stop_retention(),
+    stagebus.drop_expired(integer, boolean, boolean),
+    stagebus.archive_job(uuid),
+    stagebus.mark_archived(uuid),
     stagebus.define_job_type(text, jsonb),
     stagebus.explain_plan(text, jsonb),
     stagebus.due_jobs(integer, text[]),
@@ -106,6 +112,8 @@ grant select on
     stagebus.job_progress, stagebus.plans, stagebus.plan_progress, stagebus.orders,
     stagebus.destination_status
 to stagebus_producer, stagebus_operator, stagebus_monitor;
+grant execute on function stagebus.retention_status(interval, boolean)
+to stagebus_operator, stagebus_monitor;
 
 -- What a plan names is called by a function of a role without rights. It may have no more than its
 -- place in the schema, and that only while it is given to it.
