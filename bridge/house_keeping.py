@@ -1,4 +1,4 @@
-"""Calls of house-keeping: duties, operators' orders, and jobs to advance."""
+"""Calls of house-keeping: duties, operators' orders, retention, and jobs to advance."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from psycopg.rows import class_row
 
 from bridge.connection import CALL_DEADLINE
 from bridge.failpoints import failpoint
-from bridge.orders import Advance, DueJob, Maintained, OrderReport
+from bridge.orders import Advance, DueJob, Maintained, OrderReport, Removal
 from bridge.session import DURABLY_THERE, SOON_THERE, Session
 
 #: What undoes whatever the code of others did to a session, within its transaction.
@@ -63,6 +63,17 @@ class HouseKeeping(Session):
                 f"select stagebus.fail_order_step(%s, %s) from {DURABLY_THERE}",  # noqa: S608
                 (order_id, error, self._witness.server),
             )
+
+    @failpoint
+    async def drop_expired(self, limit: int) -> Removal:
+        """One step of retention, of `limit` rows at most, in a transaction of its own."""
+        _, (removal,) = await self._rows(
+            Removal,
+            "partition, status, removed_rows, note",
+            "stagebus.drop_expired(%s, at_once => false)",
+            (limit,),
+        )
+        return removal
 
     async def due_jobs(self, limit: int, except_types: Sequence[str]) -> list[DueJob]:
         """The jobs that wait to be advanced, longest first, but those of the types."""

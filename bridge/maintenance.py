@@ -1,4 +1,4 @@
-"""What must be done now and then: lost attempts, due retries, deadlines, and operators' orders."""
+"""What must be done now and then: lost attempts, retries, deadlines, orders, retention."""
 
 from __future__ import annotations
 
@@ -21,6 +21,10 @@ LIMIT = 1000
 
 #: Tasks that one step of an order takes.
 ORDER_LIMIT = 10_000
+
+#: Rows that one step of retention removes. There is one in a round, so that it takes little of what
+#: the database can do.
+REMOVAL_LIMIT = 10_000
 
 #: The smallest share of these that a slow database is asked for.
 SMALLEST_SHARE = 0.001
@@ -72,7 +76,7 @@ async def run(database: HouseKeeping, jobs_due: asyncio.Event) -> None:
 
 
 async def run_once(database: HouseKeeping, pace: Pace, jobs_due: asyncio.Event) -> bool:
-    """One round, and one step of each order; True when there is more to do at once."""
+    """One round, and one step of each order and of retention; True: there is more to do at once."""
     limit = pace.of(LIMIT)
     done = await database.maintain(limit)
     counts = asdict(done)
@@ -83,6 +87,7 @@ async def run_once(database: HouseKeeping, pace: Pace, jobs_due: asyncio.Event) 
     more = max(done.lost_attempts, done.retried_tasks) >= limit or done.republished_batches > 0
     for order_id in await database.working_orders():
         more |= await _work(database, order_id, pace)
+    await _remove(database, pace)
     pace.speed_up()
     return more
 
@@ -102,3 +107,17 @@ async def _work(database: HouseKeeping, order_id: int, pace: Pace) -> bool:
     if order.status == "done":
         log.info("order.done", order_id=order_id, action=order.action, tasks=order.tasks_done)
     return order.status == "working"
+
+
+async def _remove(database: HouseKeeping, pace: Pace) -> None:
+    """A step of removing what retention no longer keeps."""
+    try:
+        removal = await database.drop_expired(pace.of(REMOVAL_LIMIT))
+    except (psycopg.Error, CallTimedOut) as error:
+        # The duties go on.
+        log.error("retention.step_failed", error=str(error).partition("\n")[0])
+        if isinstance(error, CallTimedOut):
+            pace.slow_down()
+        return
+    if removal.status in ("begun", "dropped"):
+        log.info(f"retention.{removal.status}", partition=removal.partition)

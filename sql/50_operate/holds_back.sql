@@ -60,7 +60,8 @@ begin
     from jobs as j
     left join archived_jobs as a on a.job_id = j.job_id
     where j.job_id >= p_first_job_id and j.job_id < p_next_job_id
-        and a.last_end is distinct from stagebus.last_end_of_job(j.job_id)
+        and a.last_end is distinct from (
+            select greatest(j.ended_at, max(s.ended_at)) from stages as s where s.job_id = j.job_id)
     order by j.job_id
     limit 1;
 end;

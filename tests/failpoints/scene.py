@@ -18,16 +18,17 @@ from tests.bridge.conftest import (
     sends_of,
 )
 from tests.client import Client
+from tests.operate.retention import ended_job, left_behind, set_retention
 
 #: The points, by the call, in the order in which a batch meets them.
 CALLS = (
     "claim_batches", "extend_lease", "send", "record_send", "record_last_send", "finish_batch",
     "fail_batch", "fail_unsendable_task", "release_batch", "maintain", "work_order",
-    "fail_order_step", "advance_job",
+    "fail_order_step", "drop_expired", "advance_job",
 )  # fmt: skip
 #: Those of house-keeping, which have an earlier task or job to see to; and of an order about that
 #: task.
-MAINTENANCE = ("maintain", "work_order", "fail_order_step", "advance_job")
+MAINTENANCE = ("maintain", "work_order", "fail_order_step", "drop_expired", "advance_job")
 ORDERS = ("work_order", "fail_order_step")
 SIDES = ("before", "after")
 
@@ -95,6 +96,8 @@ LEFT = {
     "work_order.after": Outcome(),
     "fail_order_step.before": Outcome(),
     "fail_order_step.after": Outcome(),
+    "drop_expired.before": Outcome(),
+    "drop_expired.after": Outcome(),
     "advance_job.before": Outcome(),
     "advance_job.after": Outcome(),
 }
@@ -125,9 +128,12 @@ class Scene:
         self._order: Any = None
         self._retried: UUID | None = None
         self._planned: UUID | None = None
+        self._expired: UUID | None = None
         client.set_destination("tasks", max_send_messages=SENT_AT_ONCE)
         if self.call == "advance_job":
             self._planned = self._planned_job()
+        elif self.call == "drop_expired":
+            self._expired = self._expired_job()
         elif self.call in MAINTENANCE:
             self._retried = self._failed_task()
         if self.call == "fail_order_step":
@@ -167,6 +173,8 @@ class Scene:
         if self._retried is not None and len(self.client.batches(self._retried)) < 2:
             return False
         if self._planned is not None and not self.client.batches(self._planned):
+            return False
+        if self._expired is not None and left_behind(self.client, self._expired):
             return False
         if self._order is not None:
             (order,) = self.client.rows("select status, last_error from stagebus.orders")
@@ -231,6 +239,13 @@ class Scene:
         self.client.set_task_type("planned")
         self.client.define_job_type([{"name": "a", "task_type": "planned", "count": 3}])
         return self.client.submit_job()
+
+    def _expired_job(self) -> UUID:
+        """A job whose week goes."""
+        job_id = ended_job(self.client)
+        set_retention(self.client)
+        self.client.execute("delete from stagebus_data.test_clock")
+        return job_id
 
     def _failed_task(self) -> UUID:
         """A job whose one task failed; its next attempt is due, or wants an order."""

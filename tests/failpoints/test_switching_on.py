@@ -12,6 +12,7 @@ from bridge import failpoints
 from bridge.cli import main
 from bridge.database import Database
 from bridge.errors import SettingsError
+from bridge.house_keeping import HouseKeeping
 from bridge.publisher import Publisher
 from tests.failpoints.scene import CALLS, SIDES
 
@@ -28,7 +29,7 @@ def test_the_points_are_before_and_after_the_calls_that_are_tried() -> None:
     assert set(failpoints.POINTS) == points
     wrapped = {
         name
-        for edge in (Database, Publisher)
+        for edge in (Database, HouseKeeping, Publisher)
         for name, method in inspect.getmembers(edge, inspect.isfunction)
         if hasattr(method, "__wrapped__") and not name.startswith("_")
     }
