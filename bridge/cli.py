@@ -7,6 +7,7 @@ from typing import Any
 import click
 import psycopg
 
+from bridge.archive_command import archive
 from bridge.bridge_command import bridge, list_failpoints
 from bridge.console_commands import status, wait
 from bridge.errors import StagebusError
@@ -42,5 +43,9 @@ def main() -> None:
     """
 
 
-for command in (migrate, bridge, publish, status, wait, uninstall, list_failpoints, local, demo):
+COMMANDS = (
+    migrate, bridge, publish, status, wait, archive, uninstall, list_failpoints, local, demo,
+)  # fmt: skip
+
+for command in COMMANDS:
     main.add_command(command)
