@@ -15,8 +15,8 @@ create table if not exists stagebus_data.retention (
     hidden_from    uuid        not null default '00000000-0000-0000-0000-000000000000',
     hidden_until   uuid        not null default '00000000-0000-0000-0000-000000000000',
     constraint there_is_one_row check (only_row),
-    constraint keep_is_1_to_36500_days
-        check (keep between interval '1 day' and interval '36500 days')
+    constraint keep_is_7_to_36500_days
+        check (keep between interval '7 days' and interval '36500 days')
 );
 
 -- A week whose jobs are removed, at most one at a time, or (ended_at) were. table_reached,

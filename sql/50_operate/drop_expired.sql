@@ -47,7 +47,8 @@ begin
         return;
     end if;
     partition := v_removal.partition;
-    if not at_once and v_removal.next_step_at > v_now then
+    -- Nobody tries to drop a partition again at once: others wait behind each try.
+    if v_removal.next_step_at > v_now and (not at_once or v_removal.tries > 0) then
         status := 'waits';
         note := v_removal.last_error;
     elsif not v_removal.rows_are_gone then

@@ -21,11 +21,14 @@ begin
             v_error := 'a job was committed after its week had expired: the partition stays';
             delete from removals as g where g.partition = p_removal.partition;
         else
-            execute format('drop table stagebus_data.%I', p_removal.partition);
             update removals as g set ended_at = v_now, last_error = null
             where g.partition = p_removal.partition;
         end if;
+        -- May wait for whoever gives an order, and so comes before the lock that others wait for.
         update retention as r set hidden_from = default, hidden_until = default where r.only_row;
+        if v_error is null then
+            execute format('drop table stagebus_data.%I', p_removal.partition);
+        end if;
         return v_error;
     exception when lock_not_available then
         v_error := format(

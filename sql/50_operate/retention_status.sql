@@ -21,6 +21,9 @@ declare
     v_policy stagebus_data.retention;
     v_before timestamptz;
 begin
+    if retention_status.keep is not null then
+        perform stagebus.check_keep(retention_status.keep);
+    end if;
     select r.* into strict v_policy from retention as r;
     v_before := stagebus.clock() - coalesce(retention_status.keep, v_policy.keep);
     return query
@@ -51,4 +54,4 @@ end;
 $$;
 comment on function stagebus.retention_status(interval, boolean) is
     'A row per partition of tasks (their number is an estimate): kept, expired, being removed, or '
-    'held back by a job, and why; by the policy, or as if the arguments were it.';
+    'held back by a job, and why; by the policy, or as if the arguments were it. Raises SB116.';

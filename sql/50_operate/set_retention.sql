@@ -10,12 +10,7 @@ as $$
 declare
     v_now timestamptz := stagebus.clock();
 begin
-    if coalesce(p_keep not between interval '1 day' and interval '36500 days', true) then
-        perform stagebus.raise_error(
-            'SB116', format('jobs cannot be kept for %s', coalesce(p_keep::text, 'null')),
-            'Ended jobs are kept for 1 to 36500 days.',
-            'Pass an interval such as ''90 days''; stop_retention() keeps them for ever.');
-    end if;
+    perform stagebus.check_keep(p_keep);
     update retention as r set
         keep = p_keep,
         archive_first = coalesce(set_retention.archive_first, r.archive_first),
@@ -26,6 +21,6 @@ begin
 end;
 $$;
 comment on function stagebus.set_retention(interval, boolean) is
-    'Keeps ended jobs for p_keep (1 to 36500 days) and then lets drop_expired remove them, a whole '
+    'Keeps ended jobs for p_keep (7 to 36500 days) and then lets drop_expired remove them, a whole '
     'week at a time; archive_first (false unless it was set): only once they are marked with '
     'mark_archived. Raises SB116.';

@@ -299,7 +299,7 @@ CREATE TABLE stagebus_data.retention (
     next_look_at timestamp with time zone DEFAULT '-infinity'::timestamp with time zone NOT NULL,
     hidden_from uuid DEFAULT '00000000-0000-0000-0000-000000000000'::uuid NOT NULL,
     hidden_until uuid DEFAULT '00000000-0000-0000-0000-000000000000'::uuid NOT NULL,
-    CONSTRAINT keep_is_1_to_36500_days CHECK (((keep >= '1 day'::interval) AND (keep <= '36500 days'::interval))),
+    CONSTRAINT keep_is_7_to_36500_days CHECK (((keep >= '7 days'::interval) AND (keep <= '36500 days'::interval))),
     CONSTRAINT there_is_one_row CHECK (only_row)
 );
 

@@ -9,7 +9,7 @@ from uuid import UUID, uuid4
 import psycopg
 import pytest
 
-from tests.client import Client
+from tests.client import Client, Write
 from tests.operate.retention import (
     DAY,
     EXPIRED,
@@ -130,12 +130,16 @@ def test_whoever_waits_behind_the_drop_waits_briefly(
     with reader.transaction():
         reader.execute("lock table stagebus_data.tasks in access share mode")
         producing = other.in_background(produce)
-        for _ in range(5):
+        for tries in range(1, 6):
+            client.advance(DAY)
             assert step(client).status == "waits"
+            assert client.value("select tries from removals") == tries
         stop.set()
         producing.result()
     assert len(longest) > 1
     assert max(longest) < 1
+    assert step(client).status == "waits", "not so soon"
+    client.advance(DAY)
     assert step(client).status == "dropped"
 
 
@@ -178,6 +182,29 @@ def test_a_job_that_is_committed_after_its_week_expired_is_kept(
     assert status(client).job_id == late
     assert client.create_stage_tasks(late, task_count=2).tasks == 2
     assert shown(client, ended) == set()
+
+
+def test_no_bridge_takes_what_was_removed_for_a_loss(client: Client) -> None:
+    """It remembers its last writes, however long ago they were."""
+    client.at(MONDAY + 6 * DAY)
+    job_id = client.create_job()
+    client.create_stage_tasks(job_id, task_count=2)
+    claim = client.claim()
+    client.record_send(claim, 1, 1)
+    client.record_send(claim, 2, 2)
+    client.finish_batch(claim)
+    client.end_stage_of(job_id, 1)
+    client.finish_job(job_id)
+    set_retention(client, 7 * DAY)
+    client.at(MONDAY + 14 * DAY)
+    write = Write(claim, published_through=2, sends=2, settled=True)
+    done = []
+    while "dropped" not in done:
+        done.append(step(client, 1).status)
+        assert client.check_writes(write).lost is None
+    assert len(done) > 5
+    client.at(MONDAY + 13 * DAY - DAY / 24)
+    assert client.check_writes(write).lost, "a younger one would be a loss"
 
 
 def test_a_worker_that_comes_late_is_told_so(client: Client) -> None:

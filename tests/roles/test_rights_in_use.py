@@ -21,6 +21,7 @@ INTERNAL = {
     "begin_withdrawal",
     "being_retried",
     "call_plan_function",
+    "check_keep",
     "check_message_size",
     "check_nesting",
     "check_plan",
