@@ -13,13 +13,14 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
 import click
 import psycopg
 
-from benchmarks.measure import Measured, over, percentile, program, ratios, seconds, short
+from benchmarks.measure import Measured, over, percentile, program, ratios, seconds
 from benchmarks.place import Connection, Place, create, place
 
 #: Of each job, of the old ones too.
@@ -29,6 +30,9 @@ WEEK = timedelta(days=7)
 
 #: Batches that may wait before the producer waits for the bridge.
 AHEAD = 20
+
+#: Seconds that do not count.
+WARM = 5.0
 
 #: As if workers had done all there was, and the jobs had ended then.
 FINISH = """
@@ -121,12 +125,10 @@ def number(connection: Connection, query: str) -> int:
 
 def removing(connection: Connection) -> None:
     """Lets the bridge remove the old week, and waits until it has."""
+    removed = "select count(*) from stagebus_data.removals where ended_at is not null"
+    before = number(connection, removed)
     connection.execute("select stagebus.set_retention(%s)", (KEEP,))
-    expired = (
-        "select count(*) from stagebus.retention_status()"
-        " where status in ('expired', 'being removed')"
-    )
-    while number(connection, expired):
+    while number(connection, removed) == before:
         time.sleep(0.2)
     connection.execute("select stagebus.stop_retention()")
 
@@ -135,20 +137,22 @@ def one_round(at: Place, tasks: int, weeks_ago: int) -> dict[str, Phase]:
     """The removal first, since it says how long the other phase has to be."""
     phases = {"with": Phase(), "without": Phase()}
     old_week(at.connection, tasks, weeks_ago)
-    for name, phase in phases.items():
-        stop = threading.Event()
-        before = published(at.connection)
-        producer = threading.Thread(target=produce, args=(at.server.url(), phase, stop))
-        producer.start()
-        if name == "with":
-            removing(at.connection)
-        else:
-            time.sleep(phases["with"].length)
-        phase.tasks = published(at.connection) - before
-        stop.set()
-        producer.join()
-        at.wait_until_published()
+    run(at, phases["with"], lambda: removing(at.connection))
+    run(at, phases["without"], lambda: time.sleep(phases["with"].length))
     return phases
+
+
+def run(at: Place, phase: Phase, meanwhile: Callable[[], None]) -> None:
+    """Stages are created and published until `meanwhile` returns."""
+    stop = threading.Event()
+    before = published(at.connection)
+    producer = threading.Thread(target=produce, args=(at.server.url(), phase, stop))
+    producer.start()
+    meanwhile()
+    phase.tasks = published(at.connection) - before
+    stop.set()
+    producer.join()
+    at.wait_until_published()
 
 
 def dropping(connection: Connection) -> float:
@@ -175,20 +179,20 @@ def main(tasks: int, rounds: int) -> Measured:
         at.connection.execute("select stagebus.set_task_type('new', batch_size => 100)")
         with at.bridges():
             at.warm_up()
+            run(at, Phase(), lambda: time.sleep(WARM))
             measured = [one_round(at, tasks, 10 + n) for n in range(rounds)]
         old_week(at.connection, tasks, 10 + rounds)
         drop_ms = dropping(at.connection)
-    name = short(tasks)
     rates = [{key: p.tasks / p.length for key, p in phases.items()} for phases in measured]
     figures: Measured = {
-        f"retention_{name}_rate_ratio": ratios(rates, "with", "without"),
-        f"retention_{name}_drop_ms": over([drop_ms], "ms"),
-        f"retention_{name}_seconds": over([phases["with"].length for phases in measured], "s"),
+        "retention_rate_ratio": ratios(rates, "with", "without"),
+        "retention_drop_ms": over([drop_ms], "ms"),
+        "retention_seconds": over([phases["with"].length for phases in measured], "s"),
     }
     for key in ("with", "without"):
         times = [[1000 * each for each in phases[key].statements] for phases in measured]
-        figures[f"retention_{name}_longest_ms_{key}"] = over([max(each) for each in times], "ms")
-        figures[f"retention_{name}_p99_ms_{key}"] = over([percentile(e, 99) for e in times], "ms")
+        figures[f"retention_longest_ms_{key}"] = over([max(each) for each in times], "ms")
+        figures[f"retention_p99_ms_{key}"] = over([percentile(e, 99) for e in times], "ms")
     return figures
 
 
