@@ -10,6 +10,7 @@ from tests.mutants import (
     plans,
     publications,
     random_dags,
+    retention,
     rights,
     settle,
     workers,
@@ -26,5 +27,6 @@ MUTANTS: tuple[Mutant, ...] = (
     *operate.MUTANTS,
     *plans.MUTANTS,
     *random_dags.MUTANTS,
+    *retention.MUTANTS,
     *rights.MUTANTS,
 )

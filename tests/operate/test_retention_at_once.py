@@ -55,6 +55,22 @@ def test_a_retry_that_is_just_being_ordered_keeps_the_job(
     assert client.task_states(failed) == {"completed": 1, "retry_wait": 1}
 
 
+def test_a_retry_that_is_committed_while_a_removal_waits_for_it_keeps_the_job(
+    client: Client, other: Client, failed: UUID
+) -> None:
+    with client.transaction():
+        client.order("retry_tasks", failed, 1)
+        removal = other.in_background(lambda: step(other).status)
+        pid = other.connection.info.backend_pid
+        # Not for long: it gives up by itself.
+        while not (
+            removal.done() or client.value("select cardinality(pg_blocking_pids(%s)) > 0", pid)
+        ):
+            pass
+    assert removal.result() == "nothing expired"
+    assert shown(client, failed)
+
+
 def test_a_retry_waits_for_a_removal_that_begins_and_is_refused(
     client: Client, other: Client, failed: UUID
 ) -> None:
