@@ -31,13 +31,13 @@ begin
         end if;
         return v_error;
     exception when lock_not_available then
-        v_error := format(
-            'processes that use tasks: %s', (
-                select string_agg(distinct l.pid::text, ', ')
-                from pg_locks as l
-                where l.granted and l.pid <> pg_backend_pid() and l.relation in (
-                    'stagebus_data.tasks'::regclass,
-                    ('stagebus_data.' || p_removal.partition)::regclass)));
+        v_error := coalesce((
+            select 'processes that use tasks: ' || string_agg(distinct l.pid::text, ', ')
+            from pg_locks as l
+            where l.granted and l.pid <> pg_backend_pid() and l.relation in (
+                'stagebus_data.tasks'::regclass,
+                ('stagebus_data.' || p_removal.partition)::regclass)),
+            'an order is just being given');
     end;
     update removals as g set
         tries = g.tries + 1,
