@@ -20,6 +20,10 @@ CLEANINGS = (
     "set local synchronous_commit = on",
 )
 
+#: Seconds that a step of retention may take: whether a week has expired is asked of each of its
+#: jobs, and takes some seconds for a million.
+REMOVAL_DEADLINE = 120.0
+
 #: The columns of an Advance.
 ADVANCE = "status, job_status, stages, tasks"
 
@@ -72,6 +76,7 @@ class HouseKeeping(Session):
             "partition, status, removed_rows, note",
             "stagebus.drop_expired(%s, at_once => false)",
             (limit,),
+            within=REMOVAL_DEADLINE,
         )
         return removal
 
