@@ -19,10 +19,11 @@ begin
         select w.partition, w.first_job_id, w.next_job_id
         from stagebus.task_weeks() as w
         where w.to_time <= v_before
-            and not exists (select from stagebus.holds_back(
-                w.first_job_id, w.next_job_id, v_before, v_policy.archive_first))
         order by w.from_time
     loop
+        continue when exists (
+            select from stagebus.holds_back(
+                v_week.first_job_id, v_week.next_job_id, v_before, v_policy.archive_first));
         select r.* into strict v_policy from retention as r for update;
         v_before := v_now - v_policy.keep;
         continue when v_policy.keep is null or exists (
