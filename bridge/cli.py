@@ -7,6 +7,7 @@ from typing import Any
 import click
 import psycopg
 
+from bridge.archive_command import archive
 from bridge.bridge_command import bridge, list_failpoints
 from bridge.console_commands import doctor, status, wait, why
 from bridge.errors import StagebusError
@@ -42,7 +43,10 @@ def main() -> None:
     """
 
 
-for command in (
-    migrate, bridge, publish, status, wait, why, doctor, uninstall, list_failpoints, local, demo,
-):  # fmt: skip
+COMMANDS = (
+    migrate, bridge, publish, status, wait, why, doctor, archive, uninstall, list_failpoints,
+    local, demo,
+)  # fmt: skip
+
+for command in COMMANDS:
     main.add_command(command)

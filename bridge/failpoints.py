@@ -33,6 +33,7 @@ CALLS = {
     "maintain": "does a round of house-keeping",
     "work_order": "does a step of an operator's order",
     "fail_order_step": "shows why a step of an order failed",
+    "drop_expired": "does a step of retention",
     "advance_job": "makes the next stages of a job's plan",
     "send": "puts messages on the broker",
     "record_dead_letters": "writes what came of dead letters to the database",

@@ -1,4 +1,4 @@
-"""Calls of house-keeping: duties, operators' orders, jobs to advance, and dead letters."""
+"""Calls of house-keeping: duties, orders, retention, jobs to advance, and dead letters."""
 
 from __future__ import annotations
 
@@ -10,7 +10,14 @@ from psycopg.rows import class_row
 from bridge.batch import DeadLetter
 from bridge.connection import CALL_DEADLINE
 from bridge.failpoints import failpoint
-from bridge.orders import Advance, DeadLetterQueue, DueJob, Maintained, OrderReport
+from bridge.orders import (
+    Advance,
+    DeadLetterQueue,
+    DueJob,
+    Maintained,
+    OrderReport,
+    Removal,
+)
 from bridge.session import DURABLY_THERE, SOON_THERE, Session
 
 #: What undoes whatever the code of others did to a session, within its transaction.
@@ -21,6 +28,10 @@ CLEANINGS = (
     "select pg_advisory_unlock_all()",
     "set local synchronous_commit = on",
 )
+
+#: Seconds that a step of retention may take: whether a week has expired is asked of each of its
+#: jobs, and takes some seconds for a million.
+REMOVAL_DEADLINE = 120.0
 
 #: The columns of an Advance.
 ADVANCE = "status, job_status, stages, tasks"
@@ -84,6 +95,18 @@ class HouseKeeping(Session):
                 f"select stagebus.fail_order_step(%s, %s) from {DURABLY_THERE}",  # noqa: S608
                 (order_id, error, self._witness.server),
             )
+
+    @failpoint
+    async def drop_expired(self, limit: int) -> Removal:
+        """One step of retention, of `limit` rows at most, in a transaction of its own."""
+        _, (removal,) = await self._rows(
+            Removal,
+            "partition, status, removed_rows, note",
+            "stagebus.drop_expired(%s, at_once => false)",
+            (limit,),
+            within=REMOVAL_DEADLINE,
+        )
+        return removal
 
     async def due_jobs(self, limit: int, except_types: Sequence[str]) -> list[DueJob]:
         """The jobs that wait to be advanced, longest first, but those of the types."""

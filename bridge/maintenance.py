@@ -1,4 +1,4 @@
-"""What must be done now and then: lost attempts, due retries, deadlines, and operators' orders."""
+"""What must be done now and then: lost attempts, retries, deadlines, orders, retention."""
 
 from __future__ import annotations
 
@@ -22,6 +22,10 @@ LIMIT = 1000
 
 #: Tasks that one step of an order takes.
 ORDER_LIMIT = 10_000
+
+#: Rows that one step of retention removes. There is one in a round, so that it takes little of what
+#: the database can do.
+REMOVAL_LIMIT = 10_000
 
 #: The smallest share of these that a slow database is asked for.
 SMALLEST_SHARE = 0.001
@@ -77,7 +81,7 @@ async def run(database: HouseKeeping, jobs_due: asyncio.Event, presence: Presenc
 async def run_once(
     database: HouseKeeping, pace: Pace, jobs_due: asyncio.Event, presence: Presence
 ) -> bool:
-    """One round, and one step of each order; True when there is more to do at once."""
+    """One round, and one step of each order and of retention; True: there is more to do at once."""
     await presence.tell(database)
     limit = pace.of(LIMIT)
     done = await database.maintain(limit)
@@ -91,6 +95,7 @@ async def run_once(
         more |= await _work(database, order_id, pace)
         # Each may wait for a lock until its deadline.
         await presence.tell(database)
+    await _remove(database, pace)
     pace.speed_up()
     return more
 
@@ -110,3 +115,17 @@ async def _work(database: HouseKeeping, order_id: int, pace: Pace) -> bool:
     if order.status == "done":
         log.info("order.done", order_id=order_id, action=order.action, tasks=order.tasks_done)
     return order.status == "working"
+
+
+async def _remove(database: HouseKeeping, pace: Pace) -> None:
+    """A step of removing what retention no longer keeps."""
+    try:
+        removal = await database.drop_expired(pace.of(REMOVAL_LIMIT))
+    except (psycopg.Error, CallTimedOut) as error:
+        # The duties go on.
+        log.error("retention.step_failed", error=str(error).partition("\n")[0])
+        if isinstance(error, CallTimedOut):
+            pace.slow_down()
+        return
+    if removal.status in ("begun", "dropped"):
+        log.info(f"retention.{removal.status}", partition=removal.partition)

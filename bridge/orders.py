@@ -1,4 +1,4 @@
-"""What the bridge's house-keeping hears from the database: duties, orders, jobs, queues."""
+"""What the bridge's house-keeping hears: duties, orders, retention, jobs, queues."""
 
 from __future__ import annotations
 
@@ -29,6 +29,18 @@ class OrderReport:
     """working, done, stopped; busy: another session is at it."""
     tasks: int
     tasks_done: int
+
+
+@dataclass(frozen=True, slots=True)
+class Removal:
+    """A row of drop_expired: what a step of retention did."""
+
+    partition: str | None
+    """Of tasks: the week that goes."""
+    status: str
+    """begun, being removed, dropped; waits (for locks, see the note), busy, nothing expired."""
+    removed_rows: int
+    note: str | None
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,8 +19,12 @@ ROOT = Path(__file__).resolve().parent.parent
 #: The one function that runs a caller's query: invoker, no set clause (docs/decisions/0001).
 RUNS_A_CALLERS_QUERY = "create_stage_tasks_from_query"
 
-#: Where dynamic SQL is the point: a caller's query, a plan's function, a partition's DDL.
-DYNAMIC_SQL = {RUNS_A_CALLERS_QUERY, "ensure_partition", "call_plan_function"}
+#: Where dynamic SQL is the point: a caller's query, a plan's function, a partition's DDL, each
+#: table with a job_id.
+DYNAMIC_SQL = {
+    RUNS_A_CALLERS_QUERY, "ensure_partition", "call_plan_function", "drop_partition", "remove_rows",
+    "archive_job",
+}  # fmt: skip
 
 #: The one function that catches all that a plan's code may raise: the error is then on the job.
 RECORDS_EVERY_ERROR = "advance_job"

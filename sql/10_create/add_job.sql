@@ -9,7 +9,8 @@ language plpgsql
 set search_path = stagebus_data, stagebus, pg_temp
 as $$
 declare
-    v_now timestamptz := stagebus.clock();
+    v_now   timestamptz := stagebus.clock();
+    v_known uuid;
 begin
     job_id := stagebus.new_job_id();
     is_new := true;
@@ -39,15 +40,28 @@ begin
 
     if p_dedupe_key is not null then
         perform stagebus.require_read_committed('a job with a dedupe key');
-        insert into job_dedupe_keys as k (dedupe_key, job_id)
-        values (p_dedupe_key, add_job.job_id)
-        on conflict on constraint job_dedupe_keys_pkey do nothing;
-        if not found then
-            select k.job_id into job_id from job_dedupe_keys as k where k.dedupe_key = p_dedupe_key;
-            is_new := false;
-            return next;
-            return;
-        end if;
+        loop
+            insert into job_dedupe_keys as k (dedupe_key, job_id)
+            values (p_dedupe_key, add_job.job_id)
+            on conflict on constraint job_dedupe_keys_pkey do nothing;
+            exit when found;
+            select k.job_id into v_known
+            from job_dedupe_keys as k
+            cross join retention as r
+            where k.dedupe_key = p_dedupe_key
+                and (k.job_id < r.hidden_from or k.job_id >= r.hidden_until);
+            if found then
+                job_id := v_known;
+                is_new := false;
+                return next;
+                return;
+            end if;
+            -- That of a job that is being removed is free again.
+            delete from job_dedupe_keys as k
+            using retention as r
+            where k.dedupe_key = p_dedupe_key
+                and k.job_id >= r.hidden_from and k.job_id < r.hidden_until;
+        end loop;
     end if;
 
     perform stagebus.ensure_partition(v_now);

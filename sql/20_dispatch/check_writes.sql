@@ -29,9 +29,11 @@ begin
     from unnest(
         p_job_ids, p_batch_ids, p_claim_epochs, p_published_through, p_sends, p_settled
     ) as w (job_id, batch_id, claim_epoch, published_through, sends, settled)
+    cross join retention as r
     left join batches as b on b.job_id = w.job_id and b.batch_id = w.batch_id
-    where case
-        -- Whoever deletes old jobs deletes none that is younger.
+    -- Of a week that is being removed, parts are gone already.
+    where (w.job_id < r.hidden_from or w.job_id >= r.hidden_until) and case
+        -- Retention removes none that is younger.
         when b.batch_id is null
             then w.job_id >= stagebus.first_job_id_at(v_now - interval '7 days')
                 -- Nor a batch, but with its stage, which an order then remembers.

@@ -10,16 +10,24 @@ create or replace function stagebus.begin_order(
     p_tasks integer,
     p_undoes bigint default null
 ) returns bigint
-language sql
+language plpgsql
 set search_path = stagebus_data, stagebus, pg_temp
 as $$
-    insert into stagebus_data.orders (
+declare
+    v_now      timestamptz := stagebus.clock();
+    v_order_id bigint;
+begin
+    perform stagebus.require_kept_job(p_job_id);
+    insert into orders as o (
         job_id, action, stage, batch_id, details, reason, tasks, undoes, ordered_at)
     values (
         p_job_id, p_action, p_stage, p_batch_id, p_details, left(p_reason, 8192), p_tasks,
-        p_undoes, stagebus.clock())
-    returning order_id;
+        p_undoes, v_now)
+    returning o.order_id into v_order_id;
+    return v_order_id;
+end;
 $$;
 comment on function stagebus.begin_order(
     text, uuid, integer, uuid, jsonb, text, integer, bigint) is
-    'Records an order, which is then working, and returns its id.';
+    'Records an order, which is then working, and returns its id. Raises SB101 for a job that is '
+    'being removed.';

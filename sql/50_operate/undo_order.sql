@@ -16,6 +16,7 @@ declare
     v_reopens boolean := false;
     v_done    stagebus.order_report;
 begin
+    perform stagebus.require_kept_job(v_order.job_id);
     if v_order.action not in ('hold_batch', 'unhold_batch', 'cancel_stage', 'cancel_job') then
         perform stagebus.raise_error(
             'SB120', format('order %s cannot be undone: it is a %s', p_order_id, v_order.action),

@@ -64,7 +64,9 @@ cross join lateral (
     select t.now, round((c.ended / nullif(extract(epoch from
         coalesce(s.ended_at, t.now) - s.sealed_at), 0))::numeric, 1) as rate
     from (select stagebus.clock() as now) as t
-) as r;
+) as r
+where s.job_id < (select h.hidden_from from stagebus_data.retention as h)
+    or s.job_id >= (select h.hidden_until from stagebus_data.retention as h);
 comment on view stagebus.job_progress is
     'A row per stage: how many of its tasks are in each state. A task that a worker started '
     'before its batch was recorded as queued may for that moment be missing from pending_queue. '

@@ -13,7 +13,9 @@ left join lateral (
     where due.job_id = j.job_id
     order by due.stage desc
     limit 1
-) as d on true;
+) as d on true
+where j.job_id < (select r.hidden_from from stagebus_data.retention as r)
+    or j.job_id >= (select r.hidden_until from stagebus_data.retention as r);
 comment on view stagebus.jobs is
     'The jobs. due_after_stage: this stage has ended, and the next one or finish_job is due. Of a '
     'job that its plan (plan_version) cannot advance: how often that failed, at which stage, why, '

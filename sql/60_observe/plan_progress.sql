@@ -15,7 +15,9 @@ from stagebus_data.jobs as j
 join stagebus_data.plan_stages as ps
     on ps.job_type = j.job_type and ps.version = j.plan_version
 left join stagebus_data.stages as s on s.job_id = j.job_id and s.name = ps.name
-left join stagebus_data.job_advances as a on a.job_id = j.job_id;
+left join stagebus_data.job_advances as a on a.job_id = j.job_id
+where j.job_id < (select r.hidden_from from stagebus_data.retention as r)
+    or j.job_id >= (select r.hidden_until from stagebus_data.retention as r);
 comment on view stagebus.plan_progress is
     'The stages of jobs with a plan, those that have not begun included, with the number that they '
     'have or will have: waits, never began, '

@@ -32,6 +32,8 @@ left join stagebus_data.running_attempts as r on r.job_id = t.job_id and r.stage
 left join stagebus_data.waiting_retries as w on w.job_id = t.job_id and w.stage = t.stage
     and w.task_index = t.task_index
 left join stagebus_data.failed_tasks as f on f.job_id = t.job_id and f.stage = t.stage
-    and f.task_index = t.task_index;
+    and f.task_index = t.task_index
+where t.job_id < (select r.hidden_from from stagebus_data.retention as r)
+    or t.job_id >= (select r.hidden_until from stagebus_data.retention as r);
 comment on view stagebus.tasks is
     'The tasks; one that no worker has started has the status of its batch. Ask for a job_id.';

@@ -58,7 +58,8 @@ grant execute on function
     stagebus.fail_order_step(bigint, text),
     stagebus.dead_letter_queues(),
     stagebus.record_dead_letters(
-        text, bigint[], text[], text[], text[], integer[], timestamptz[], integer[])
+        text, bigint[], text[], text[], text[], integer[], timestamptz[], integer[]),
+    stagebus.drop_expired(integer, boolean, boolean)
 to stagebus_bridge;
 
 -- Workers start and finish.
@@ -99,6 +100,11 @@ grant execute on function
     stagebus.work_order(bigint, integer),
     stagebus.recount_stage(uuid, integer),
     stagebus.verify_job(uuid),
+    stagebus.set_retention(interval, boolean),
+    stagebus.stop_retention(),
+    stagebus.drop_expired(integer, boolean, boolean),
+    stagebus.archive_job(uuid),
+    stagebus.mark_archived(uuid),
     stagebus.define_job_type(text, jsonb),
     stagebus.explain_plan(text, jsonb),
     stagebus.due_jobs(integer, text[]),
@@ -131,6 +137,8 @@ grant select on
     stagebus.destination_status, stagebus.bridges, stagebus.dead_tasks, stagebus.recent_errors,
     stagebus.dead_letters
 to stagebus_producer, stagebus_operator, stagebus_monitor;
+grant execute on function stagebus.retention_status(interval, boolean)
+to stagebus_operator, stagebus_monitor;
 
 -- What a plan names is called by a function of a role without rights. It may have no more than its
 -- place in the schema, and that only while it is given to it.

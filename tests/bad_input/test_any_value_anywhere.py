@@ -37,7 +37,8 @@ RAISES = {"raise_error"}
 
 #: Functions that lock rows and then read what others have committed meanwhile.
 READ_COMMITTED_ONLY = {
-    "advance_job", "cancel_job", "cancel_stage", "complete_task", "complete_tasks", "fail_task",
+    "advance_job", "cancel_job", "cancel_stage", "complete_task", "complete_tasks", "drop_expired",
+    "fail_task",
     "fail_tasks", "finish_job", "heartbeat_task", "heartbeat_tasks", "hold_batch", "maintain",
     "publish_stage", "redrive", "retry_batch", "retry_tasks", "set_stage", "start_task",
     "start_tasks", "stop_order", "undo_order", "unhold_batch", "withdraw_stage", "work_order",
@@ -116,6 +117,7 @@ def right(client: Client) -> dict[str, Any]:
     plan = {"stages": [{"name": "a", "task_type": "work", "count": 1}]}
     client.define_job_type(plan, "tiles")
     planned = client.submit_job("tiles")
+    client.finish_job(ended := client.create_job())
     return {
         "p_job_id": job_id, "p_stage": 1, "p_task_type": "work", "p_batch_id": batch_id,
         "p_job_type": "tiles", "p_task_count": 3, "p_tasks": [Jsonb({"k": 1}), Jsonb({"k": 2})],
@@ -126,6 +128,7 @@ def right(client: Client) -> dict[str, Any]:
         "p_error": "why", "p_errors": ["why"], "p_destination": "tasks", "results": [Jsonb({})],
         "p_plan": Jsonb(plan), "p_name": "a", "planned": planned,
         "filling": filling, "held": held, "unpublished": unpublished, "provisional": published_so,
+        "ended": ended, "p_keep": timedelta(days=30),
     }  # fmt: skip
 
 
@@ -138,6 +141,7 @@ JOB = {
     "publish_stage": "unpublished",
     "publication": "provisional",
     "withdraw_stage": "provisional",
+    "mark_archived": "ended",
     "hold_batch": "held",
     "unhold_batch": "held",
     "retry_batch": "held",

@@ -20,18 +20,20 @@ from tests.bridge.conftest import (
     sends_of,
 )
 from tests.client import Client
+from tests.operate.retention import ended_job, left_behind, set_retention
 
 #: The points, by the call, in the order in which a batch meets them.
 CALLS = (
     "claim_batches", "extend_lease", "send", "record_send", "record_last_send", "finish_batch",
     "fail_batch", "fail_unsendable_task", "release_batch", "maintain", "work_order",
-    "fail_order_step", "advance_job", "record_dead_letters", "complete_dead_letter",
+    "fail_order_step", "drop_expired", "advance_job", "record_dead_letters",
+    "complete_dead_letter",
 )  # fmt: skip
 #: Those of house-keeping, which have an earlier task or job to see to; and of an order about that
 #: task.
 ORDERS = ("work_order", "fail_order_step")
 DEAD_LETTERS = ("record_dead_letters", "complete_dead_letter")
-MAINTENANCE = ("maintain", "advance_job", *ORDERS, *DEAD_LETTERS)
+MAINTENANCE = ("maintain", "drop_expired", "advance_job", *ORDERS, *DEAD_LETTERS)
 SIDES = ("before", "after")
 
 TASKS = 30
@@ -98,6 +100,8 @@ LEFT = {
     "work_order.after": Outcome(),
     "fail_order_step.before": Outcome(),
     "fail_order_step.after": Outcome(),
+    "drop_expired.before": Outcome(),
+    "drop_expired.after": Outcome(),
     "advance_job.before": Outcome(),
     "advance_job.after": Outcome(),
     "record_dead_letters.before": Outcome(),
@@ -134,9 +138,12 @@ class Scene:
         self._planned: UUID | None = None
         #: The message of a task that is in the dead-letter queue to begin with.
         self._dead: str | None = None
+        self._expired: UUID | None = None
         client.set_destination("tasks", max_send_messages=SENT_AT_ONCE)
         if self.call == "advance_job":
             self._planned = self._planned_job()
+        elif self.call == "drop_expired":
+            self._expired = self._expired_job()
         elif self.call in DEAD_LETTERS:
             self._retried, self._dead = self._dead_letter()
         elif self.call in MAINTENANCE:
@@ -180,6 +187,8 @@ class Scene:
         if self._planned is not None and not self.client.batches(self._planned):
             return False
         if self._dead is not None and self.queue.dead:
+            return False
+        if self._expired is not None and left_behind(self.client, self._expired):
             return False
         if self._order is not None:
             (order,) = self.client.rows("select status, last_error from stagebus.orders")
@@ -262,6 +271,13 @@ class Scene:
         )
         self.queue.bury()
         return published.job_id, message.message_id
+
+    def _expired_job(self) -> UUID:
+        """A job whose week goes."""
+        job_id = ended_job(self.client)
+        set_retention(self.client)
+        self.client.execute("delete from stagebus_data.test_clock")
+        return job_id
 
     def _failed_task(self) -> UUID:
         """A job whose one task failed; its next attempt is due, or wants an order."""

@@ -103,6 +103,25 @@ CREATE TABLE stagebus_data.stages (
 
 ALTER TABLE stagebus_data.stages OWNER TO stagebus_owner;
 
+CREATE TABLE stagebus_data.removals (
+    partition text NOT NULL,
+    first_job_id uuid NOT NULL,
+    next_job_id uuid NOT NULL,
+    begun_at timestamp with time zone NOT NULL,
+    ended_at timestamp with time zone,
+    rows_removed bigint DEFAULT 0 NOT NULL,
+    rows_are_gone boolean DEFAULT false NOT NULL,
+    table_reached text,
+    job_reached uuid,
+    next_step_at timestamp with time zone NOT NULL,
+    tries integer DEFAULT 0 NOT NULL,
+    last_error text,
+    CONSTRAINT a_week_has_an_end CHECK ((first_job_id < next_job_id)),
+    CONSTRAINT rows_go_before_their_partition CHECK (((ended_at IS NULL) OR rows_are_gone))
+);
+
+ALTER TABLE stagebus_data.removals OWNER TO stagebus_owner;
+
 CREATE TABLE stagebus_data.task_types (
     task_type text NOT NULL,
     destination text DEFAULT 'tasks'::text NOT NULL,
@@ -306,6 +325,20 @@ CREATE TABLE stagebus_data.dead_letters (
 );
 
 ALTER TABLE stagebus_data.dead_letters OWNER TO stagebus_owner;
+CREATE TABLE stagebus_data.retention (
+    only_row boolean DEFAULT true NOT NULL,
+    keep interval,
+    archive_first boolean DEFAULT false NOT NULL,
+    set_by text DEFAULT SESSION_USER NOT NULL,
+    set_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    next_look_at timestamp with time zone DEFAULT '-infinity'::timestamp with time zone NOT NULL,
+    hidden_from uuid DEFAULT '00000000-0000-0000-0000-000000000000'::uuid NOT NULL,
+    hidden_until uuid DEFAULT '00000000-0000-0000-0000-000000000000'::uuid NOT NULL,
+    CONSTRAINT keep_is_7_to_36500_days CHECK (((keep >= '7 days'::interval) AND (keep <= '36500 days'::interval))),
+    CONSTRAINT there_is_one_row CHECK (only_row)
+);
+
+ALTER TABLE stagebus_data.retention OWNER TO stagebus_owner;
 
 CREATE TABLE stagebus_data.destinations (
     destination text NOT NULL,
@@ -456,6 +489,15 @@ PARTITION BY RANGE (job_id);
 
 ALTER TABLE stagebus_data.tasks OWNER TO stagebus_owner;
 
+CREATE TABLE stagebus_data.archived_jobs (
+    job_id uuid NOT NULL,
+    last_end timestamp with time zone NOT NULL,
+    archived_at timestamp with time zone NOT NULL,
+    archived_by text DEFAULT SESSION_USER NOT NULL
+);
+
+ALTER TABLE stagebus_data.archived_jobs OWNER TO stagebus_owner;
+
 ALTER TABLE stagebus_data.batches ALTER COLUMN seq ADD GENERATED ALWAYS AS IDENTITY (
     SEQUENCE NAME stagebus_data.batches_seq_seq
     START WITH 1
@@ -557,6 +599,9 @@ ALTER TABLE ONLY stagebus_data.tasks ATTACH PARTITION stagebus_data.tasks_from_W
 ALTER TABLE ONLY stagebus_data.plan_stages
     ADD CONSTRAINT a_name_is_there_once_in_a_plan UNIQUE (job_type, version, name);
 
+ALTER TABLE ONLY stagebus_data.archived_jobs
+    ADD CONSTRAINT archived_jobs_pkey PRIMARY KEY (job_id);
+
 ALTER TABLE ONLY stagebus_data.batch_members
     ADD CONSTRAINT batch_members_pkey PRIMARY KEY (job_id, stage, task_index);
 
@@ -607,6 +652,12 @@ ALTER TABLE ONLY stagebus_data.plan_stages
 
 ALTER TABLE ONLY stagebus_data.plans
     ADD CONSTRAINT plans_pkey PRIMARY KEY (job_type, version);
+
+ALTER TABLE ONLY stagebus_data.removals
+    ADD CONSTRAINT removals_pkey PRIMARY KEY (partition);
+
+ALTER TABLE ONLY stagebus_data.retention
+    ADD CONSTRAINT retention_pkey PRIMARY KEY (only_row);
 
 ALTER TABLE ONLY stagebus_data.running_attempts
     ADD CONSTRAINT running_attempts_pkey PRIMARY KEY (job_id, stage, task_index);
@@ -659,6 +710,8 @@ CREATE INDEX due_advances_planned ON stagebus_data.due_advances USING btree (due
 CREATE INDEX failed_tasks_by_time ON stagebus_data.failed_tasks USING btree (failed_at);
 
 CREATE INDEX job_dedupe_keys_of_a_job ON stagebus_data.job_dedupe_keys USING btree (job_id);
+
+CREATE UNIQUE INDEX one_week_is_removed_at_a_time ON stagebus_data.removals USING btree (((ended_at IS NULL))) WHERE (ended_at IS NULL);
 
 CREATE UNIQUE INDEX orders_by_id ON stagebus_data.orders USING btree (order_id);
 

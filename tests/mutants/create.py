@@ -45,8 +45,12 @@ MUTANTS = (
     Mutant(
         "a-dedupe-key-gives-another-job",
         "sql/10_create/add_job.sql",
-        "            is_new := false;\n            return next;\n            return;\n",
-        "",
+        """                job_id := v_known;
+                is_new := false;
+                return next;
+                return;
+""",
+        "                exit;\n",
         "the same request made twice is two jobs",
         ("tests/create/test_create_job.py::test_the_same_key_gives_the_same_job",),
     ),

@@ -11,6 +11,7 @@ from tests.mutants import (
     plans,
     publications,
     random_dags,
+    retention,
     rights,
     settle,
     workers,
@@ -28,5 +29,6 @@ MUTANTS: tuple[Mutant, ...] = (
     *observe.MUTANTS,
     *plans.MUTANTS,
     *random_dags.MUTANTS,
+    *retention.MUTANTS,
     *rights.MUTANTS,
 )

@@ -82,6 +82,12 @@ MAY_EXECUTE: dict[str, set[str]] = {
     "undo_order": {"operator"},
     "recount_stage": {"operator"},
     "verify_job": {"operator"},
+    "set_retention": {"operator"},
+    "stop_retention": {"operator"},
+    "retention_status": {"operator", "monitor"},
+    "drop_expired": {"bridge", "operator"},
+    "archive_job": {"operator"},
+    "mark_archived": {"operator"},
     "set_task_type": {"operator"},
     "set_destination": {"operator"},
 }
