@@ -25,7 +25,6 @@ class Claim:
     last_index: int
     average_body_bytes: int
     atomic: bool
-    seq: int
 
 
 class Message(NamedTuple):

@@ -580,7 +580,7 @@ class Client:
         self,
         limit: int | None = 1,
         lease: timedelta = MINUTE,
-        after_seq: int | None = 0,
+        start: int | None = 0,
         bridge_id: UUID | None = None,
     ) -> list[Claim]:
         return self._objects(
@@ -589,7 +589,7 @@ class Client:
             bridge_id or self.bridge_id,
             limit,
             lease,
-            after_seq,
+            start,
         )
 
     def claim(self) -> Claim:

@@ -1,10 +1,11 @@
--- A bridge takes batches to publish: those whose bridge went silent first, then the oldest that
--- wait. A short transaction; from here on only the claim_epoch decides whether a write counts.
+-- A bridge takes batches to publish: those whose bridge went silent first, then those that wait,
+-- in the order of their turns. A short transaction; from here on only the claim_epoch decides
+-- whether a write counts.
 create or replace function stagebus.claim_batches(
     p_bridge_id uuid,
     p_limit integer,
     p_lease interval,
-    p_after_seq bigint default 0
+    p_from bigint default 0
 ) returns table (
     job_id uuid,
     batch_id uuid,
@@ -37,19 +38,19 @@ declare
     v_left        integer := greatest(coalesce(p_limit, 1), 1);
     v_job_ids     uuid[] := array[]::uuid[];
     v_batch_ids   uuid[] := array[]::uuid[];
+    v_everything  boolean := coalesce(p_from, 0) = 0;
     v_usable      text[];
-    v_name        text;
     v_destination record;
     v_batch       record;
+    v_oldest      uuid;
+    v_last        bigint;
 begin
     perform stagebus.require_read_committed('claim_batches');
 
-    -- By chance, so that one with much to do does not keep the others waiting.
     v_usable := array(
         select d.destination
         from destinations as d
-        where d.paused_at is null and coalesce(d.throttled_until <= v_now, true)
-        order by random());
+        where d.paused_at is null and coalesce(d.throttled_until <= v_now, true));
     -- One batch to see whether the broker takes a destination again that it had refused.
     for v_destination in
         select d.destination
@@ -95,7 +96,7 @@ begin
 
     -- While a transaction is open somewhere, each lease that there was leaves its entry in the
     -- index to be walked over: so not each time.
-    if coalesce(p_after_seq, 0) = 0 then
+    if v_everything then
         for v_batch in
             select b.*
             from batches as b
@@ -114,21 +115,57 @@ begin
         end loop;
     end if;
 
-    foreach v_name in array v_usable loop
+    -- By chance, so that one with much to do does not keep the others waiting.
+    for v_destination in
+        select d.destination, d.turn, d.turn_at, d.looked_from
+        from destinations as d
+        where d.destination = any (v_usable)
+        order by random()
+    loop
         exit when v_left = 0;
+        v_oldest := null;
+        v_last := null;
+        -- Whoever always makes smaller ones keeps no batch waiting for ever.
+        if v_everything then
+            for v_batch in
+                select b.job_id, b.batch_id
+                from batches as b
+                where b.destination = v_destination.destination
+                    and b.state = 'pending_queue' and b.ready_at <= v_now
+                order by b.seq
+                limit 1
+                for update skip locked
+            loop
+                v_oldest := v_batch.batch_id;
+                v_job_ids := v_job_ids || v_batch.job_id;
+                v_batch_ids := v_batch_ids || v_batch.batch_id;
+                v_left := v_left - 1;
+            end loop;
+        end if;
         for v_batch in
-            select b.job_id, b.batch_id
+            select b.job_id, b.batch_id, b.turn
             from batches as b
-            where b.destination = v_name and b.state = 'pending_queue'
-                and b.seq > coalesce(p_after_seq, 0) and b.ready_at <= v_now
-            order by b.seq
+            where b.destination = v_destination.destination and b.state = 'pending_queue'
+                and b.turn >= case when v_everything then 0 else v_destination.looked_from end
+                and b.ready_at <= v_now and b.batch_id is distinct from v_oldest
+            order by b.turn, b.seq
             limit v_left
             for update skip locked
         loop
+            v_last := v_batch.turn;
             v_job_ids := v_job_ids || v_batch.job_id;
             v_batch_ids := v_batch_ids || v_batch.batch_id;
             v_left := v_left - 1;
         end loop;
+        -- Seldom: while a transaction is open somewhere, each version of the row that there was is
+        -- walked over by every claim. If more of what is older may wait, claims go back to it.
+        if v_last > v_destination.turn
+                and coalesce(v_destination.turn_at <= v_now - interval '1 second', true)
+            or v_last < v_destination.looked_from and v_left = 0
+        then
+            perform stagebus.note_turn(
+                v_destination.destination, v_destination.turn, v_last, v_now);
+        end if;
     end loop;
 
     return query
@@ -180,9 +217,10 @@ end;
 $$;
 comment on function stagebus.claim_batches(uuid, integer, interval, bigint) is
     'Leases up to p_limit batches to the bridge, with a new claim_epoch each: batches whose lease '
-    'ran out (and the range they may have sent goes to the ledger as unknown), then waiting ones '
-    'with seq above p_after_seq; where that is above 0, no lost leases. Passes over locked rows '
-    'and paused or throttled destinations; of one that the broker had refused, one batch now and '
-    'then to see whether it does still, after 1 second and, the longer it lasts, up to 10 seconds; '
-    'a batch whose stage is being cancelled is cancelled instead, one that may have been sent too '
-    'long ago for the broker to drop a repeat is held. Raises SB115.';
+    'ran out (and the range they may have sent goes to the ledger as unknown), of each destination '
+    'the oldest that waits, and then those whose turn comes first. p_from above 0: only from the '
+    'turn on to which the destination had come a second or two ago, and no lost leases. Passes '
+    'over locked rows and paused or throttled destinations; of one that the broker had refused, '
+    'one batch now and then to see whether it does still, after 1 second and, the longer it '
+    'lasts, up to 10 seconds; a batch whose stage is being cancelled is cancelled instead, one '
+    'that may have been sent too long ago for the broker to drop a repeat is held. Raises SB115.';

@@ -25,7 +25,7 @@ def new_claim() -> Claim:
     return Claim(
         job_id=uuid4(), batch_id=uuid4(), stage=1, claim_epoch=1, dispatch=1, task_type="tiles",
         entity_kind="queue", entity="tasks", max_send_bytes=1000, max_send_messages=10,
-        published_through=0, last_index=9, average_body_bytes=100, atomic=False, seq=1,
+        published_through=0, last_index=9, average_body_bytes=100, atomic=False,
     )  # fmt: skip
 
 

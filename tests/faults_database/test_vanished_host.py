@@ -91,7 +91,7 @@ def test_every_part_of_a_bridge_notices_a_vanished_host_and_goes_on_once_it_is_b
 CLAIM = batch.Claim(
     job_id=uuid4(), batch_id=uuid4(), stage=1, claim_epoch=1, dispatch=1, task_type="tiles",
     entity_kind="queue", entity="tasks", max_send_bytes=1000, max_send_messages=10,
-    published_through=0, last_index=9, average_body_bytes=100, atomic=False, seq=1,
+    published_through=0, last_index=9, average_body_bytes=100, atomic=False,
 )  # fmt: skip
 RECORD = batch.SendRecord(
     first_index=1, last_index=9, messages=9, size=900, seconds=0.1, outcome="accepted", error=None
