@@ -76,6 +76,7 @@ grant execute on function
     stagebus.set_destination(text, text, text, integer, integer, interval, text),
     stagebus.pause_destination(text, text),
     stagebus.resume_destination(text),
+    stagebus.set_priority(uuid, integer),
     stagebus.maintain(integer),
     stagebus.retry_tasks(uuid, integer, text, jsonb, text, text, boolean),
     stagebus.retry_batch(uuid, uuid, boolean, text, boolean),

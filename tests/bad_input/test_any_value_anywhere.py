@@ -37,7 +37,7 @@ RAISES = {"raise_error"}
 #: Functions that lock rows and then read what others have committed meanwhile.
 READ_COMMITTED_ONLY = {
     "advance_job", "cancel_job", "cancel_stage", "complete_task", "complete_tasks", "fail_task",
-    "fail_tasks", "finish_job",
+    "fail_tasks", "finish_job", "set_priority",
     "heartbeat_task", "heartbeat_tasks", "hold_batch", "maintain", "publish_stage", "retry_batch",
     "retry_tasks", "set_stage", "start_task", "start_tasks", "stop_order", "undo_order",
     "unhold_batch", "withdraw_stage", "work_order",
@@ -123,7 +123,8 @@ def right(client: Client) -> dict[str, Any]:
         "p_if_exists": "error", "p_order_id": order.order_id, "p_limit": 10,
         "p_task_id": first.task_id, "p_task_ids": [first.task_id], "p_token": token,
         "p_attempt": 1, "p_attempts": [1], "p_nonce": first.nonce, "p_nonces": [first.nonce],
-        "p_error": "why", "p_errors": ["why"], "p_destination": "tasks", "results": [Jsonb({})],
+        "p_error": "why", "p_errors": ["why"], "p_destination": "tasks", "p_priority": 7,
+        "results": [Jsonb({})],
         "p_plan": Jsonb(plan), "p_name": "a", "planned": planned,
         "filling": filling, "held": held, "unpublished": unpublished, "provisional": published_so,
     }  # fmt: skip

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from collections import Counter
 from datetime import timedelta
 from uuid import UUID
@@ -11,6 +12,7 @@ import pytest
 from tests.client import Client
 
 SECOND = timedelta(seconds=1)
+DAY = timedelta(days=1)
 
 
 @pytest.fixture
@@ -27,12 +29,17 @@ def create(client: Client, tasks: int) -> UUID:
     return job_id
 
 
+def set_priority(client: Client, job_id: UUID, priority: int | None) -> int:
+    moved: int = client.value("select stagebus.set_priority(%s, %s)", job_id, priority)
+    return moved
+
+
 def claimed(client: Client, count: int) -> list[UUID]:
     """The jobs of the next batches, each claimed by itself; a second passes before each."""
     jobs = []
     for _ in range(count):
         client.advance(SECOND)
-        (claim,) = client.claim_batches(1, lease=timedelta(days=1), start=1)
+        (claim,) = client.claim_batches(1, lease=DAY, start=1)
         jobs.append(claim.job_id)
     return jobs
 
@@ -117,7 +124,8 @@ def test_what_is_committed_late_is_found_by_the_next_quick_look(small: Client) -
     late = small.session()
     with late.transaction():
         job_id = create(late, 1)
-        # As far as it can come in a second.
+        # The turn moves on once in the second that it takes.
+        small.advance(SECOND)
         small.claim_batches(50, start=1)
     assert small.claim_batches(1, start=1)[0].job_id == job_id
 
@@ -147,6 +155,12 @@ def test_a_claim_waits_for_nobody_who_has_the_destination_locked(small: Client) 
     assert turn_of_tasks(small) > 0
 
 
+def test_a_turn_that_changed_meanwhile_is_not_noted(small: Client) -> None:
+    small.execute("select stagebus.note_turn('tasks', 0, 500, stagebus.clock())")
+    small.execute("select stagebus.note_turn('tasks', 0, 900, stagebus.clock())")
+    assert turn_of_tasks(small) == 500
+
+
 def test_the_row_of_a_destination_is_written_once_a_second_at_most(small: Client) -> None:
     create(small, 1000)
     rows = set()
@@ -171,3 +185,88 @@ def test_a_retry_is_made_at_the_turn_of_its_time(small: Client) -> None:
     assert small.gather_retries() == 1
     retry = small.row("select * from stagebus_data.batches where scattered")
     assert retry.turn == turn + 16
+
+
+def test_each_step_of_priority_doubles_the_share(small: Client) -> None:
+    jobs = [create(small, 2000) for _ in range(3)]
+    for job_id, priority in zip(jobs, (6, 4, 5), strict=True):
+        assert set_priority(small, job_id, priority) == 200
+    shares = Counter(claimed(small, 70))
+    assert [round(shares[job_id] / 10) for job_id in jobs] == [4, 1, 2]
+
+
+def test_the_priority_of_a_job_that_runs_counts_from_then_on(small: Client) -> None:
+    jobs = [create(small, 2000), create(small, 2000)]
+    claimed(small, 40)
+    assert set_priority(small, jobs[1], 8) == 180
+    # What the other had waiting is not moved, so it is its turn first.
+    shares = Counter(claimed(small, 90))
+    assert shares[jobs[1]] in range(78, 82)
+    assert small.value("select priority from stagebus.jobs where job_id = %s", jobs[1]) == 8
+
+
+def test_later_stages_and_retries_have_the_priority_of_their_job(small: Client) -> None:
+    job_id = small.create_job()
+    assert set_priority(small, job_id, 9) == 0
+    small.create_stage_tasks(job_id, 1, "work", 25)
+    turns = small.column("select turn from stagebus_data.batches order by first_index")
+    assert turns == [10, 20, 25]
+
+
+def test_a_priority_moves_only_what_waits(small: Client) -> None:
+    job_id = create(small, 40)
+    small.claim_batches(2)
+    assert set_priority(small, job_id, 0) == 2
+    rows = small.rows("select state, turn from stagebus_data.batches order by first_index")
+    turn = turn_of_tasks(small)
+    assert [row.turn for row in rows] == [160, 320, turn + 5120, turn + 10240]
+
+
+@pytest.mark.parametrize("priority", [-1, 10, None])
+def test_a_priority_is_0_to_9(small: Client, priority: int | None) -> None:
+    job_id = create(small, 1)
+    with small.refused("SB116"):
+        set_priority(small, job_id, priority)
+
+
+def test_a_priority_is_of_a_job_that_exists(small: Client) -> None:
+    with small.refused("SB101"):
+        set_priority(small, UUID(int=1), 5)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_every_batch_is_claimed_in_the_end_whatever_is_made_and_set(
+    small: Client, seed: int
+) -> None:
+    """Against a model: the jobs' shares while two wait, and what was claimed, once each."""
+    chance = random.Random(seed)
+    jobs: list[UUID] = []
+    seen: list[UUID] = []
+    for _ in range(120):
+        small.advance(SECOND * chance.choice([0, 0.3, 1, 3]))
+        match chance.randrange(5):
+            case 0:
+                jobs.append(create(small, chance.choice([1, 7, 30, 200])))
+            case 1 if jobs:
+                set_priority(small, chance.choice(jobs), chance.randrange(10))
+            case 2:
+                for claim in small.claim_batches(chance.randrange(1, 6), lease=DAY, start=1):
+                    seen.append(claim.batch_id)
+                    if chance.random() < 0.2:
+                        assert small.release_batch(claim)
+                        seen.remove(claim.batch_id)
+            case _:
+                found = small.claim_batches(chance.randrange(1, 6), lease=DAY, start=1)
+                seen += [claim.batch_id for claim in found]
+    waiting = "select count(*) from stagebus_data.batches where state = 'pending_queue'"
+    # Somebody keeps making smaller ones, faster than one is claimed.
+    for _ in range(small.value(waiting)):
+        small.advance(SECOND)
+        create(small, 1)
+        create(small, 1)
+        seen += [claim.batch_id for claim in small.claim_batches(1, lease=DAY)]
+    made_before = small.column(
+        "select batch_id from stagebus_data.batches where job_id = any (%s)", jobs
+    )
+    assert set(made_before) <= set(seen)
+    assert len(seen) == len(set(seen))

@@ -58,6 +58,7 @@ MAY_EXECUTE: dict[str, set[str]] = {
     "fail_unsendable_task": BRIDGE,
     "pause_destination": {"operator"},
     "resume_destination": {"operator"},
+    "set_priority": {"operator"},
     "retry_tasks": {"operator"},
     "retry_batch": {"operator"},
     "hold_batch": {"operator"},
