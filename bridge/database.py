@@ -68,7 +68,7 @@ class Database(Session):
             Claim,
             "job_id, batch_id, stage, claim_epoch, dispatch, task_type, entity_kind, entity,"
             " max_send_bytes, max_send_messages, published_through, last_index,"
-            " average_body_bytes, atomic",
+            " average_body_bytes, atomic, limited_for",
             "stagebus.claim_batches(%s, %s, %s, %s)",
             (self._witness.bridge_id, limit, timedelta(seconds=lease), int(not everything)),
         )

@@ -62,6 +62,8 @@ class Relay:
         self._free = list(self._lanes)
         self._at_work: set[asyncio.Task[None]] = set()
         self._full_look_at = 0.0
+        #: When something of a destination with a rate limit can be claimed again.
+        self._limited_until = 0.0
         self._paused_until = 0.0
         self._pause = FIRST_PAUSE
         self._refusal: UnsafeDatabase | None = None
@@ -163,6 +165,8 @@ class Relay:
         claims = await self._database.claim_batches(
             len(self._free), self._settings.lease, everything=everything
         )
+        if waits := [claim.limited_for for claim in claims if claim.limited_for is not None]:
+            self._limited_until = time.monotonic() + min(waits).total_seconds()
         for claim in claims:
             lane = self._free.pop()
             task = asyncio.create_task(self._work(lane, claim, claimed_at))
@@ -235,6 +239,8 @@ class Relay:
                     crashes = 0
                 poll = FIRST_POLL if claimed else min(self._settings.poll, poll * 2)
                 wait = poll if self._free else self._settings.poll
+                if self._free and (limited := self._limited_until - time.monotonic()) > 0:
+                    wait = min(wait, limited)
             await self._sleep(wait)
 
     def _connection(self, calls: type[S], purpose: str) -> S:

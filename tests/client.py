@@ -60,6 +60,7 @@ class Claim:
     atomic: bool
     lease_until: datetime
     seq: int
+    limited_for: timedelta | None
 
 
 @dataclass(frozen=True)

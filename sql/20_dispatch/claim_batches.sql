@@ -22,7 +22,8 @@ create or replace function stagebus.claim_batches(
     average_body_bytes integer,
     atomic boolean,
     lease_until timestamptz,
-    seq bigint
+    seq bigint,
+    limited_for interval
 )
 language plpgsql
 security definer
@@ -40,6 +41,8 @@ declare
     v_batch_ids   uuid[] := array[]::uuid[];
     v_everything  boolean := coalesce(p_from, 0) = 0;
     v_usable      text[];
+    v_limited     text[];
+    v_budget      double precision;
     v_destination record;
     v_batch       record;
     v_oldest      uuid;
@@ -47,10 +50,21 @@ declare
 begin
     perform stagebus.require_read_committed('claim_batches');
 
-    v_usable := array(
-        select d.destination
-        from destinations as d
-        where d.paused_at is null and coalesce(d.throttled_until <= v_now, true));
+    select array_agg(d.destination) filter (where d.per_second is null),
+        array_agg(d.destination) filter (where d.per_second is not null)
+    into v_usable, v_limited
+    from destinations as d
+    where d.paused_at is null and coalesce(d.throttled_until <= v_now, true)
+        and coalesce(d.paid_until <= v_now, true);
+    if v_limited is not null then
+        -- One bridge at a time, and none waits: another has what may be claimed now.
+        v_limited := array(
+            select d.destination
+            from destinations as d
+            where d.destination = any (v_limited) and coalesce(d.paid_until <= v_now, true)
+            for no key update skip locked);
+        v_usable := v_usable || v_limited;
+    end if;
     -- One batch to see whether the broker takes a destination again that it had refused.
     for v_destination in
         select d.destination
@@ -117,7 +131,7 @@ begin
 
     -- By chance, so that one with much to do does not keep the others waiting.
     for v_destination in
-        select d.destination, d.turn, d.turn_at, d.looked_from
+        select d.destination, d.turn, d.turn_at, d.looked_from, d.per_second, d.paid_until
         from destinations as d
         where d.destination = any (v_usable)
         order by random()
@@ -125,10 +139,16 @@ begin
         exit when v_left = 0;
         v_oldest := null;
         v_last := null;
-        -- Whoever always makes smaller ones keeps no batch waiting for ever.
-        if v_everything then
+        -- Of a second that nobody used; null without a limit.
+        v_budget := v_destination.per_second * extract(epoch from v_now - greatest(
+            v_destination.paid_until, v_now - interval '1 second'));
+        -- Whoever always makes smaller ones keeps no batch waiting for ever. Not each time: where
+        -- few can be claimed, all claims look at everything.
+        if v_everything and random() < 0.125 then
             for v_batch in
-                select b.job_id, b.batch_id
+                select b.job_id, b.batch_id,
+                    case when b.scattered then b.task_count
+                        else b.last_index - b.published_through end as tasks
                 from batches as b
                 where b.destination = v_destination.destination
                     and b.state = 'pending_queue' and b.ready_at <= v_now
@@ -140,10 +160,13 @@ begin
                 v_job_ids := v_job_ids || v_batch.job_id;
                 v_batch_ids := v_batch_ids || v_batch.batch_id;
                 v_left := v_left - 1;
+                v_budget := v_budget - v_batch.tasks;
             end loop;
         end if;
         for v_batch in
-            select b.job_id, b.batch_id, b.turn
+            select b.job_id, b.batch_id, b.turn,
+                case when b.scattered then b.task_count
+                    else b.last_index - b.published_through end as tasks
             from batches as b
             where b.destination = v_destination.destination and b.state = 'pending_queue'
                 and b.turn >= case when v_everything then 0 else v_destination.looked_from end
@@ -152,10 +175,13 @@ begin
             limit v_left
             for update skip locked
         loop
+            exit when v_oldest is not null and v_budget <= 0;
             v_last := v_batch.turn;
             v_job_ids := v_job_ids || v_batch.job_id;
             v_batch_ids := v_batch_ids || v_batch.batch_id;
             v_left := v_left - 1;
+            v_budget := v_budget - v_batch.tasks;
+            exit when v_budget <= 0;
         end loop;
         -- Seldom: while a transaction is open somewhere, each version of the row that there was is
         -- walked over by every claim. If more of what is older may wait, claims go back to it.
@@ -167,6 +193,21 @@ begin
                 v_destination.destination, v_destination.turn, v_last, v_now);
         end if;
     end loop;
+
+    if cardinality(v_limited) > 0 then
+        update destinations as d set
+            paid_until = greatest(d.paid_until, v_now - interval '1 second')
+                + make_interval(secs => c.tasks / d.per_second)
+        from (
+            select b.destination, sum(case when b.scattered then b.task_count
+                else b.last_index - b.published_through end) as tasks
+            from unnest(v_job_ids, v_batch_ids) as l (job_id, batch_id)
+            join batches as b on b.job_id = l.job_id and b.batch_id = l.batch_id
+            where b.destination = any (v_limited)
+            group by b.destination
+        ) as c
+        where d.destination = c.destination;
+    end if;
 
     return query
     with candidate as materialized (
@@ -207,7 +248,9 @@ begin
         d.entity_kind, d.entity, d.max_send_bytes, d.max_send_messages,
         b.published_through, b.last_index,
         (s.body_bytes / greatest(s.task_count, 1))::integer, b.atomic,
-        b.lease_until, b.seq
+        b.lease_until, b.seq,
+        case when d.per_second is not null
+            then greatest(d.paid_until - v_now, interval '0') end
     from claimed as b
     join stages as s on s.job_id = b.job_id and s.stage = b.stage
     join destinations as d on d.destination = b.destination
@@ -217,9 +260,10 @@ end;
 $$;
 comment on function stagebus.claim_batches(uuid, integer, interval, bigint) is
     'Leases up to p_limit batches to the bridge, with a new claim_epoch each: batches whose lease '
-    'ran out (and the range they may have sent goes to the ledger as unknown), of each destination '
-    'the oldest that waits, and then those whose turn comes first. p_from above 0: only from the '
-    'turn on to which the destination had come a second or two ago, and no lost leases. Passes '
+    'ran out (and the range they may have sent goes to the ledger as unknown), then those whose '
+    'turn comes first, and by chance the oldest that waits. p_from above 0: only from the turn on '
+    'to which the destination had come a second or two ago, and no lost leases. limited_for: none '
+    'of the destination can be claimed for so long, by its rate limit; null: it has none. Passes '
     'over locked rows and paused or throttled destinations; of one that the broker had refused, '
     'one batch now and then to see whether it does still, after 1 second and, the longer it '
     'lasts, up to 10 seconds; a batch whose stage is being cancelled is cancelled instead, one '

@@ -10,7 +10,8 @@ select
         where b.destination = d.destination and b.state = 'publishing'
             and b.lease_until is not null
     ) as publishing_batches,
-    d.max_send_bytes, d.max_send_messages, d.duplicate_window, d.old_repeats
+    d.max_send_bytes, d.max_send_messages, d.duplicate_window, d.old_repeats, d.per_second,
+    case when d.paid_until > stagebus.clock() then d.paid_until end as limited_until
 from stagebus_data.destinations as d
 cross join lateral (
     select count(*) as batches, min(b.ready_at) as oldest
@@ -19,4 +20,5 @@ cross join lateral (
 ) as w;
 comment on view stagebus.destination_status is
     'Where messages go, and whether they do: not before throttled_until. paused with a probe_at: '
-    'the broker refuses it, and one batch is tried then; without: until resume_destination.';
+    'the broker refuses it, and one batch is tried then; without: until resume_destination. '
+    'limited_until: what was claimed is, at per_second tasks a second, paid until then.';

@@ -77,6 +77,7 @@ grant execute on function
     stagebus.pause_destination(text, text),
     stagebus.resume_destination(text),
     stagebus.set_priority(uuid, integer),
+    stagebus.set_rate_limit(text, double precision),
     stagebus.maintain(integer),
     stagebus.retry_tasks(uuid, integer, text, jsonb, text, text, boolean),
     stagebus.retry_batch(uuid, uuid, boolean, text, boolean),

@@ -1,4 +1,4 @@
-"""A bridge at work on a large job publishes the small ones that come meanwhile."""
+"""Who is published first, and how fast, by a bridge at work."""
 
 from __future__ import annotations
 
@@ -40,3 +40,28 @@ def test_small_jobs_are_on_the_bus_long_before_a_large_one(
     assert max(asyncio.run(scenario())) < 2
     assert queue.stored == 60_500
     assert queue.counts["duplicates_dropped"] == 0
+
+
+def test_a_bridge_keeps_to_a_rate_limit_until_it_is_removed(
+    client: Client, queue: Queue, settings: Make
+) -> None:
+    client.execute("select stagebus.set_rate_limit('tasks', 100)")
+    create_stage(client, 2000, batch_size=10)
+
+    async def scenario() -> tuple[float, float]:
+        began = time.monotonic()
+        # By polling alone it would look too seldom.
+        async with running(settings(poll=60)):
+            await becomes(lambda: queue.stored >= 300)
+            limited = time.monotonic() - began
+            assert queue.stored < 500
+            client.execute("select stagebus.set_rate_limit('tasks', null)")
+            began = time.monotonic()
+            await becomes(lambda: all_queued(client))
+        return limited, time.monotonic() - began
+
+    limited, unlimited = asyncio.run(scenario())
+    # A batch before anything is owed.
+    assert 2.8 < limited < 8
+    assert unlimited < 5
+    assert queue.stored == 2000

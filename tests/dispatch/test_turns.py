@@ -110,12 +110,15 @@ def test_small_jobs_that_keep_coming_do_not_starve_a_large_one(small: Client) ->
     assert jobs.count(large) in (2, 3, 4, 5)
 
 
-def test_a_look_at_everything_takes_the_oldest_first(small: Client) -> None:
+def test_a_look_at_everything_may_take_the_oldest_first(small: Client) -> None:
     oldest = create(small, 10)
-    for _ in range(5):
-        create(small, 1)
-    assert small.claim().job_id == oldest
-    assert len(small.claim_batches(10)) == 5
+    smallest = create(small, 1)
+    first = set()
+    # By chance, once in 2 ** 57 runs it would be otherwise.
+    for _ in range(300):
+        with small.transaction(roll_back=True):
+            first.add(small.claim().job_id)
+    assert first == {oldest, smallest}
 
 
 def test_what_is_committed_late_is_found_by_the_next_quick_look(small: Client) -> None:
@@ -139,9 +142,9 @@ def test_what_is_committed_very_late_is_found_by_a_look_at_everything(small: Cli
         claimed(small, 20)
     assert not {c.job_id for c in small.claim_batches(2, start=1)} & set(job_ids)
     found = [c.job_id for c in small.claim_batches(3)]
-    # One of the three is the oldest that waits. From there on claims find the others.
-    assert sum(job_id in job_ids for job_id in found) == 2
-    assert {c.job_id for c in small.claim_batches(8, start=1)} <= set(job_ids)
+    # One of the three may be the oldest that waits. From there on claims find the others.
+    assert sum(job_id in job_ids for job_id in found) >= 2
+    assert {c.job_id for c in small.claim_batches(7, start=1)} <= set(job_ids)
 
 
 def test_a_claim_waits_for_nobody_who_has_the_destination_locked(small: Client) -> None:
@@ -259,14 +262,14 @@ def test_every_batch_is_claimed_in_the_end_whatever_is_made_and_set(
                 found = small.claim_batches(chance.randrange(1, 6), lease=DAY, start=1)
                 seen += [claim.batch_id for claim in found]
     waiting = "select count(*) from stagebus_data.batches where state = 'pending_queue'"
-    # Somebody keeps making smaller ones, faster than one is claimed.
-    for _ in range(small.value(waiting)):
-        small.advance(SECOND)
+    made = set(small.column("select batch_id from stagebus_data.batches"))
+    # Somebody keeps making smaller ones, faster than they are claimed.
+    for _ in range(20 * small.value(waiting) + 200):
+        small.advance(SECOND / 100)
         create(small, 1)
         create(small, 1)
         seen += [claim.batch_id for claim in small.claim_batches(1, lease=DAY)]
-    made_before = small.column(
-        "select batch_id from stagebus_data.batches where job_id = any (%s)", jobs
-    )
-    assert set(made_before) <= set(seen)
+        if made <= set(seen):
+            break
+    assert made <= set(seen)
     assert len(seen) == len(set(seen))

@@ -5,7 +5,6 @@ from __future__ import annotations
 from tests.mutants.mutant import Mutant
 
 CLAIMS = "tests/dispatch/test_claim_batches.py"
-TURNS = "tests/dispatch/test_turns.py"
 MESSAGES = "tests/dispatch/test_batch_messages.py"
 NOTIFICATIONS = "tests/create/test_notifications.py"
 REPEATS = "tests/dispatch/test_old_repeats.py"
@@ -133,16 +132,16 @@ MUTANTS = (
     Mutant(
         "a-paused-destination-is-claimed",
         CLAIM_BATCHES,
-        "        where d.paused_at is null and coalesce(d.throttled_until <= v_now, true));\n",
-        "        where coalesce(d.throttled_until <= v_now, true));\n",
+        "    where d.paused_at is null and coalesce(d.throttled_until <= v_now, true)\n",
+        "    where coalesce(d.throttled_until <= v_now, true)\n",
         "an operator's pause stops nothing",
         ("tests/operate/test_destinations.py::test_what_an_operator_pauses_waits_for_an_operator",),
     ),
     Mutant(
         "a-throttled-destination-is-claimed",
         CLAIM_BATCHES,
-        "        where d.paused_at is null and coalesce(d.throttled_until <= v_now, true));\n",
-        "        where d.paused_at is null);\n",
+        "    where d.paused_at is null and coalesce(d.throttled_until <= v_now, true)\n",
+        "    where d.paused_at is null\n",
         "bridges go on while the broker asks for a rest",
         (f"{CLAIMS}::test_a_throttled_destination_is_passed_over_until_its_time",),
     ),
@@ -153,45 +152,6 @@ MUTANTS = (
         "                and b.batch_id is distinct from v_oldest\n",
         "a batch that failed is tried again at once, until its attempts are spent",
         ("tests/settle/test_ends_of_a_claim.py::test_a_failed_batch_waits_longer_each_time",),
-    ),
-    Mutant(
-        "nobody-looks-for-the-oldest",
-        CLAIM_BATCHES,
-        """        if v_everything then
-            for v_batch in
-""",
-        """        if false then
-            for v_batch in
-""",
-        "a large job waits for as long as somebody makes small ones",
-        (
-            f"{TURNS}::test_a_look_at_everything_takes_the_oldest_first",
-            f"{TURNS}::test_every_batch_is_claimed_in_the_end_whatever_is_made_and_set",
-        ),
-    ),
-    Mutant(
-        "claims-do-not-go-back",
-        CLAIM_BATCHES,
-        "            or v_last < v_destination.looked_from and v_left = 0\n",
-        "",
-        "of a stage that took long to commit one batch goes out every two seconds",
-        (f"{TURNS}::test_what_is_committed_very_late_is_found_by_a_look_at_everything",),
-    ),
-    Mutant(
-        "claims-begin-at-the-last-turn",
-        "sql/20_dispatch/note_turn.sql",
-        "            looked_from = least(d.turn, p_turn),\n",
-        "            looked_from = p_turn,\n",
-        "what a transaction made while the turn moved on waits for a look at everything",
-        (f"{TURNS}::test_what_is_committed_late_is_found_by_the_next_quick_look",),
-    ),
-    Mutant(
-        "a-turn-is-noted-over-another-claims",
-        "sql/20_dispatch/note_turn.sql",
-        "    where d.destination = p_destination and d.turn = p_before\n",
-        "    where d.destination = p_destination\n",
-        "a claim that began earlier leads away from what another has just gone back to",
-        (f"{TURNS}::test_a_turn_that_changed_meanwhile_is_not_noted",),
     ),
     Mutant(
         "a-claim-does-not-see-a-cancelling",

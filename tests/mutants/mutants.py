@@ -12,6 +12,7 @@ from tests.mutants import (
     random_dags,
     rights,
     settle,
+    turns,
     workers,
 )
 from tests.mutants.mutant import Mutant
@@ -19,6 +20,7 @@ from tests.mutants.mutant import Mutant
 MUTANTS: tuple[Mutant, ...] = (
     *create.MUTANTS,
     *dispatch.MUTANTS,
+    *turns.MUTANTS,
     *settle.MUTANTS,
     *publications.MUTANTS,
     *workers.MUTANTS,

@@ -59,6 +59,7 @@ MAY_EXECUTE: dict[str, set[str]] = {
     "pause_destination": {"operator"},
     "resume_destination": {"operator"},
     "set_priority": {"operator"},
+    "set_rate_limit": {"operator"},
     "retry_tasks": {"operator"},
     "retry_batch": {"operator"},
     "hold_batch": {"operator"},
