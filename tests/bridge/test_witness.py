@@ -96,7 +96,7 @@ def test_no_send_begins_and_nothing_is_written_under_a_claim_that_was_forgotten(
 
     async def scenario() -> None:
         database = Database(bridge_url, "test", witness, allow_fsync_off=True)
-        (claim,) = await database.claim_batches(1, 60, 0)
+        (claim,) = await database.claim_batches(1, 60, everything=True)
         batch = ClaimedBatch(claim, Lease(60, time.monotonic(), asyncio.Event()), database)
         assert await batch.outlasts(30)
         assert witness.server is not None
