@@ -3,8 +3,8 @@
 Two databases of one server, in which 100 and 100,000 batches wait; in each, 100,000 others are
 queued already, so that PostgreSQL has the same plans. In each, in turn: a stage of four batches is
 created, four batches are claimed (and timed) and finished, so that as many wait as before. A bridge
-claims those after the last one that it had claimed, and now and then looks at all of them (a full
-look); both are timed. The sessions do not wait for the disk, which would hide a difference.
+claims from the turn on to which the destination has come, and now and then looks at all of them (a
+full look); both are timed. The sessions do not wait for the disk, which would hide a difference.
 
     python -m benchmarks.claim [--waiting 100 --waiting 100000] [--claims 500] [--rounds 3]
 """
@@ -27,11 +27,11 @@ from bridge.migrate import migrate
 AT_ONCE = 4
 
 CLAIM = """
-select job_id, batch_id, claim_epoch, seq
+select job_id, batch_id, claim_epoch
 from stagebus.claim_batches(%s, %s, %s, %s)
 """
 
-Claims = list[tuple[object, object, int, int]]
+Claims = list[tuple[object, object, int]]
 
 
 class Backlog:
@@ -40,7 +40,6 @@ class Backlog:
     def __init__(self, connection: Connection, waiting: int, queued: int) -> None:
         self._connection = connection
         self._bridge_id = uuid4()
-        self._hint = 0
         connection.execute("set synchronous_commit = off")
         connection.execute("select stagebus.set_task_type('tiny', batch_size => 1)")
         create(connection, queued, "tiny")
@@ -60,14 +59,13 @@ class Backlog:
             found.extend(
                 self._connection.execute(
                     CLAIM,
-                    (self._bridge_id, AT_ONCE, timedelta(minutes=1), 0 if full else self._hint),
+                    (self._bridge_id, AT_ONCE, timedelta(minutes=1), int(not full)),
                 ).fetchall()
             )
 
         took = seconds(run) * 1000
         assert len(found) == AT_ONCE
-        self._hint = found[-1][3]
-        for job_id, batch_id, epoch, _ in found:
+        for job_id, batch_id, epoch in found:
             self._connection.execute(
                 "select stagebus.finish_batch(%s, %s, %s)", (job_id, batch_id, epoch)
             )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import NamedTuple
 from uuid import UUID
 
@@ -26,7 +26,8 @@ class Claim:
     last_index: int
     average_body_bytes: int
     atomic: bool
-    seq: int
+    #: Nothing of its destination can be claimed for so long; None: it has no rate limit.
+    limited_for: timedelta | None = None
 
 
 class Message(NamedTuple):

@@ -56,8 +56,11 @@ class Database(Session):
             return
 
     @failpoint
-    async def claim_batches(self, limit: int, lease: float, after_seq: int) -> list[Claim]:
-        """Up to `limit` batches, leased for `lease` seconds; those with seq above `after_seq`.
+    async def claim_batches(self, limit: int, lease: float, *, everything: bool) -> list[Claim]:
+        """Up to `limit` batches, leased for `lease` seconds.
+
+        Unless `everything` is looked at, only what comes after the turn that a destination has come
+        to, which is quicker.
 
         Each is ours until it is let go, or the witness forgets it.
         """
@@ -65,9 +68,9 @@ class Database(Session):
             Claim,
             "job_id, batch_id, stage, claim_epoch, dispatch, task_type, entity_kind, entity,"
             " max_send_bytes, max_send_messages, published_through, last_index,"
-            " average_body_bytes, atomic, seq",
+            " average_body_bytes, atomic, limited_for",
             "stagebus.claim_batches(%s, %s, %s, %s)",
-            (self._witness.bridge_id, limit, timedelta(seconds=lease), after_seq),
+            (self._witness.bridge_id, limit, timedelta(seconds=lease), int(not everything)),
         )
         self._witness.claimed(claims, server)
         return claims

@@ -31,7 +31,7 @@ S = TypeVar("S", bound=Session)
 #: Seconds between two looks at a queue that ran dry: from the first to (the setting) poll.
 FIRST_POLL = 0.05
 
-#: Seconds after which a claim looks at all batches, not only at those after the last one. A bridge
+#: Seconds after which a claim looks at all batches, not only at those whose turn has come. A bridge
 #: that waits for so long from one look to the next looks at all of them each time.
 FULL_LOOK = 2.0
 IDLE_POLL = 0.4
@@ -63,12 +63,9 @@ class Relay:
         self._free = list(self._lanes)
         self._at_work: set[asyncio.Task[None]] = set()
         self._home: asyncio.Task[None] | None = None
-        self._hint = 0
-        #: Of each entity claimed for since all that waited had been claimed.
-        self._last_of: dict[tuple[str, str], int] = {}
-        self._recent = 0
-        self._hint_at_full_look = 0
         self._full_look_at = 0.0
+        #: When something of a destination with a rate limit can be claimed again.
+        self._limited_until = 0.0
         self._paused_until = 0.0
         self._pause = FIRST_PAUSE
         self._refusal: UnsafeDatabase | None = None
@@ -166,50 +163,27 @@ class Relay:
         """Claims for the lanes that are free and sets them to work; returns how many batches."""
         if not self._free:
             return 0
-        if idle or time.monotonic() >= self._full_look_at:
-            claims = await self._claim(0)
-            # If all were claimed before, more leases may be lost: the next look is for them, too.
-            if not claims or any(claim.claim_epoch == 1 for claim in claims):
-                self._full_look_at = time.monotonic() + FULL_LOOK
-                self._recent, self._hint_at_full_look = self._hint_at_full_look, self._hint
-            return len(claims)
-        claims = await self._claim(self._hint)
-        if self._free and self._recent < self._hint:
-            # Batches whose transaction took longer than that of a later one were passed over.
-            claims += await self._claim(self._recent)
+        if not idle and time.monotonic() < self._full_look_at:
+            return len(await self._claim(everything=False))
+        claims = await self._claim(everything=True)
+        # If all were claimed before, more leases may be lost: the next look is for them, too.
+        if not claims or any(claim.claim_epoch == 1 for claim in claims):
+            self._full_look_at = time.monotonic() + FULL_LOOK
         return len(claims)
 
-    async def _claim(self, after_seq: int) -> list[Claim]:
-        if not self._free:
-            return []
+    async def _claim(self, *, everything: bool) -> list[Claim]:
         claimed_at = time.monotonic()
-        limit = len(self._free)
-        claims = await self._database.claim_batches(limit, self._settings.lease, after_seq)
-        self._move_hint(claims, after_seq, more=len(claims) == limit)
+        claims = await self._database.claim_batches(
+            len(self._free), self._settings.lease, everything=everything
+        )
+        if waits := [claim.limited_for for claim in claims if claim.limited_for is not None]:
+            self._limited_until = time.monotonic() + min(waits).total_seconds()
         for claim in claims:
             lane = self._free.pop()
             task = asyncio.create_task(self._work(lane, claim, claimed_at))
             self._at_work.add(task)
             task.add_done_callback(self._at_work.discard)
         return claims
-
-    def _move_hint(self, claims: list[Claim], after_seq: int, *, more: bool) -> None:
-        """Where the next claim begins; `more`: others may wait for which no lane was free.
-
-        Then it begins after the last batch of the entity that has come least far, and that may be
-        further back: destinations come in no order, and what was paused or is published again is
-        older than what was claimed meanwhile.
-        """
-        if after_seq == 0:
-            self._last_of.clear()
-        for claim in claims:
-            entity = claim.entity_kind, claim.entity
-            self._last_of[entity] = max(claim.seq, self._last_of.get(entity, 0))
-        if more:
-            self._hint = min(self._last_of.values())
-        else:
-            self._hint = max(self._hint, *self._last_of.values(), 0)
-            self._last_of.clear()
 
     async def _work(self, lane: Lane, claim: Claim, claimed_at: float) -> None:
         try:
@@ -282,6 +256,8 @@ class Relay:
                     crashes = 0
                 poll = FIRST_POLL if claimed else min(self._settings.poll, poll * 2)
                 wait = poll if self._free else self._settings.poll
+                if self._free and (limited := self._limited_until - time.monotonic()) > 0:
+                    wait = min(wait, limited)
             await self._sleep(wait)
 
     def _connection(self, calls: type[S], purpose: str) -> S:

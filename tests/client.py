@@ -60,6 +60,7 @@ class Claim:
     atomic: bool
     lease_until: datetime
     seq: int
+    limited_for: timedelta | None
 
 
 @dataclass(frozen=True)
@@ -580,7 +581,7 @@ class Client:
         self,
         limit: int | None = 1,
         lease: timedelta = MINUTE,
-        after_seq: int | None = 0,
+        start: int | None = 0,
         bridge_id: UUID | None = None,
     ) -> list[Claim]:
         return self._objects(
@@ -589,7 +590,7 @@ class Client:
             bridge_id or self.bridge_id,
             limit,
             lease,
-            after_seq,
+            start,
         )
 
     def claim(self) -> Claim:

@@ -35,6 +35,7 @@ NOT_ONE_FUNCTION = {"00_schema", "counter_tree", "grants", "task_id_parts"}
 #: One expression each, inlined into callers that have pinned their path.
 INLINED = {
     "slot_of", "group_of", "is_task_id", "job_id_of", "stage_of", "task_index_of", "message_bytes",
+    "turns_per_task",
 }  # fmt: skip
 
 PINNED = "set search_path = stagebus_data, stagebus, pg_temp"

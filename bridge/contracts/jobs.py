@@ -142,3 +142,9 @@ class JobRecord(Contract):
         description="When it is tried again, in UTC; null unless it failed.",
         json_schema_extra=BY_SQL,
     )
+    priority: Annotated[int, Field(strict=True, ge=0, le=9)] = Field(
+        default=5,
+        description="Its share of what is published while others wait: each step up doubles it;"
+        " 5 unless set_priority was called.",
+        json_schema_extra=BY_SQL,
+    )

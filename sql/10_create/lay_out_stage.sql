@@ -11,20 +11,26 @@ as $$
 declare
     v_now     timestamptz := stagebus.clock();
     v_type    stagebus_data.task_types;
+    v_turn    bigint;
+    v_step    bigint;
     v_batches integer := 0;
     v_slots   integer := 0;
 begin
     select t.* into v_type from task_types as t where t.task_type = p_stage.task_type;
 
     if p_stage.task_count > 0 then
+        select d.turn, stagebus.turns_per_task(j.priority) into v_turn, v_step
+        from jobs as j
+        cross join destinations as d
+        where j.job_id = p_stage.job_id and d.destination = p_stage.destination;
         perform stagebus.hint_bridges(p_stage.destination);
         insert into batches (
             job_id, batch_id, stage, destination, atomic, first_index, last_index, task_count,
-            ready_at, published_through, created_at)
+            turn, ready_at, published_through, created_at)
         select
             p_stage.job_id, gen_random_uuid(), p_stage.stage, p_stage.destination, p_stage.atomic,
-            cut.first_index, cut.last_index, cut.last_index - cut.first_index + 1, v_now,
-            cut.first_index - 1, v_now
+            cut.first_index, cut.last_index, cut.last_index - cut.first_index + 1,
+            v_turn + cut.last_index * v_step, v_now, cut.first_index - 1, v_now
         from stagebus.cut_batches(p_stage, v_type) as cut
         order by cut.first_index;
         get diagnostics v_batches = row_count;

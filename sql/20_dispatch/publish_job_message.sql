@@ -15,8 +15,14 @@ begin
     perform stagebus.hint_bridges('jobs');
     insert into batches (
         job_id, batch_id, stage, kind, destination, scattered, first_index, last_index,
-        task_count, ready_at, published_through, created_at)
+        task_count, turn, ready_at, published_through, created_at)
     select p_job_id, v_batch_id, coalesce(p_stage, max(s.stage)), 'job', 'jobs', true, 1, 1, 1,
+        (
+            select d.turn + stagebus.turns_per_task(j.priority)
+            from jobs as j
+            cross join destinations as d
+            where j.job_id = p_job_id and d.destination = 'jobs'
+        ),
         v_now, 0, v_now
     from stages as s
     where s.job_id = p_job_id;

@@ -113,10 +113,15 @@ begin
     batch as (
         insert into batches (
             job_id, batch_id, stage, destination, scattered, atomic, first_index, last_index,
-            task_count, ready_at, published_through, created_at)
+            task_count, turn, ready_at, published_through, created_at)
         select c.job_id, c.batch_id, c.stage, c.destination, true, c.atomic, c.first_index,
-            c.last_index, c.tasks, v_now, c.first_index - 1, v_now
+            c.last_index, c.tasks,
+            ds.turn + stagebus.turns_per_task(j.priority) * sum(c.tasks) over (
+                partition by c.job_id, c.stage order by c.first_index),
+            v_now, c.first_index - 1, v_now
         from cut as c
+        join jobs as j on j.job_id = c.job_id
+        join destinations as ds on ds.destination = c.destination
         order by c.job_id, c.stage, c.first_index
     )
     insert into batch_members as m (job_id, stage, task_index, batch_id)

@@ -3,7 +3,7 @@ select
     j.job_id, j.job_type, j.state::text as status, j.parameters::jsonb, j.created_at, j.created_by,
     j.started_at, j.ended_at, k.dedupe_key, nullif(d.stage, 0) as due_after_stage, d.due_since,
     j.plan_version, nullif(a.failures, 0) as failed_advances, a.stage_name as failing_stage, a.why,
-    a.error, case when a.failures > 0 then a.next_try_at end as next_advance_at
+    a.error, case when a.failures > 0 then a.next_try_at end as next_advance_at, j.priority
 from stagebus_data.jobs as j
 left join stagebus_data.job_dedupe_keys as k on k.job_id = j.job_id
 left join stagebus_data.job_advances as a on a.job_id = j.job_id

@@ -83,6 +83,8 @@ grant execute on function
     stagebus.pause_destination(text, text),
     stagebus.resume_destination(text),
     stagebus.forget_bridge(uuid),
+    stagebus.set_priority(uuid, integer),
+    stagebus.set_rate_limit(text, double precision),
     stagebus.maintain(integer),
     stagebus.retry_tasks(uuid, integer, text, jsonb, text, text, boolean, integer),
     stagebus.redrive(uuid, integer, text, jsonb, integer, text, boolean),

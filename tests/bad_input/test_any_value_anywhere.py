@@ -6,6 +6,7 @@ others being right. The call works, or raises an error of ours, whole.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import timedelta
@@ -40,7 +41,7 @@ READ_COMMITTED_ONLY = {
     "advance_job", "cancel_job", "cancel_stage", "complete_task", "complete_tasks", "drop_expired",
     "fail_task",
     "fail_tasks", "finish_job", "heartbeat_task", "heartbeat_tasks", "hold_batch", "maintain",
-    "publish_stage", "redrive", "retry_batch", "retry_tasks", "set_stage", "start_task",
+    "publish_stage", "redrive", "retry_batch", "retry_tasks", "set_priority", "set_stage", "start_task",
     "start_tasks", "stop_order", "undo_order", "unhold_batch", "withdraw_stage", "work_order",
 }  # fmt: skip
 
@@ -67,6 +68,7 @@ HOSTILE: dict[str, list[Any]] = {
     "integer": NUMBERS,
     "bigint": [*NUMBERS, 2**63 - 1, -(2**63)],
     "boolean": [None, True, False],
+    "double precision": [None, -1.0, 0.0, 1e-300, 0.001, 1e9, 1e300, math.inf, -math.inf, math.nan],
     "jsonb": JSONS,
     "interval": INTERVALS,
     "timestamp with time zone": [None, "-infinity", "infinity", "epoch", "294276-12-31"],
@@ -125,7 +127,8 @@ def right(client: Client) -> dict[str, Any]:
         "p_if_exists": "error", "p_order_id": order.order_id, "p_limit": 10,
         "p_task_id": first.task_id, "p_task_ids": [first.task_id], "p_token": token,
         "p_attempt": 1, "p_attempts": [1], "p_nonce": first.nonce, "p_nonces": [first.nonce],
-        "p_error": "why", "p_errors": ["why"], "p_destination": "tasks", "results": [Jsonb({})],
+        "p_error": "why", "p_errors": ["why"], "p_destination": "tasks", "p_priority": 7,
+        "p_per_second": 10.0, "results": [Jsonb({})],
         "p_plan": Jsonb(plan), "p_name": "a", "planned": planned,
         "filling": filling, "held": held, "unpublished": unpublished, "provisional": published_so,
         "ended": ended, "p_keep": timedelta(days=30),

@@ -6,11 +6,8 @@ import asyncio
 import time
 from collections.abc import Callable
 from datetime import timedelta
-from uuid import uuid4
 
 from bridge import listener
-from bridge.batch import Claim
-from bridge.relay import Relay
 from bridge.settings import Settings
 from tests.bridge.conftest import Queue, all_queued, create_stage, running, states
 from tests.client import Client
@@ -121,12 +118,10 @@ def test_what_waited_while_others_were_published_goes_out_without_pauses(
     client.execute("select stagebus.pause_destination('paused')")
 
     async def scenario() -> None:
-        async with running(settings(connections=1)) as relay:
+        async with running(settings(connections=1)):
             create_stage(client, 60, batch_size=1, task_type="old", destination="paused")
             create_stage(client, 1)
-            last = client.value("select max(seq) from stagebus_data.batches")
-            # Two looks at everything later nothing but such a look finds the old ones.
-            await becomes(lambda: relay._recent == last)
+            await becomes(lambda: queue.stored == 1)
             client.execute("select stagebus.resume_destination('paused')")
             # With a pause after each of them it would take 45 s.
             await becomes(lambda: all_queued(client))
@@ -151,29 +146,3 @@ def test_a_busy_bridge_takes_over_what_a_lost_one_had_without_pauses(
 
     asyncio.run(scenario())
     assert states(client)["pending_queue"] > 0
-
-
-def test_no_destination_gets_ahead_of_what_waits_for_another(settings: Make) -> None:
-    def claim(entity: str, seq: int) -> Claim:
-        return Claim(
-            job_id=uuid4(), batch_id=uuid4(), stage=1, claim_epoch=1, dispatch=1, task_type="tiles",
-            entity_kind="queue", entity=entity, max_send_bytes=1000, max_send_messages=10,
-            published_through=0, last_index=9, average_body_bytes=100, atomic=False, seq=seq,
-        )  # fmt: skip
-
-    relay = Relay(settings())
-    hints = []
-    for claims, after_seq, more in [
-        ([claim("much", 1), claim("much", 2)], 0, True),
-        ([claim("little", 500)], 2, True),
-        ([claim("much", 3)], 2, True),
-        # All of it is claimed.
-        ([claim("much", 499)], 3, False),
-        ([claim("much", 501)], 500, True),
-        # By a look at everything.
-        ([claim("little", 10)], 0, True),
-        ([], 10, False),
-    ]:
-        relay._move_hint(claims, after_seq, more=more)
-        hints.append(relay._hint)
-    assert hints == [2, 2, 3, 500, 501, 10, 10]

@@ -25,7 +25,7 @@ def new_claim() -> Claim:
     return Claim(
         job_id=uuid4(), batch_id=uuid4(), stage=1, claim_epoch=1, dispatch=1, task_type="tiles",
         entity_kind="queue", entity="tasks", max_send_bytes=1000, max_send_messages=10,
-        published_through=0, last_index=9, average_body_bytes=100, atomic=False, seq=1,
+        published_through=0, last_index=9, average_body_bytes=100, atomic=False,
     )  # fmt: skip
 
 
@@ -96,7 +96,7 @@ def test_no_send_begins_and_nothing_is_written_under_a_claim_that_was_forgotten(
 
     async def scenario() -> None:
         database = Database(bridge_url, "test", witness, allow_fsync_off=True)
-        (claim,) = await database.claim_batches(1, 60, 0)
+        (claim,) = await database.claim_batches(1, 60, everything=True)
         batch = ClaimedBatch(claim, Lease(60, time.monotonic(), asyncio.Event()), database)
         assert await batch.outlasts(30)
         assert witness.server is not None

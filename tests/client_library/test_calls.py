@@ -243,7 +243,7 @@ def test_there_is_a_call_for_each_function_for_many_and_for_no_other() -> None:
     one_task = {"start_task", "heartbeat_task", "complete_task", "fail_task"}
     settings = {
         "set_task_type", "set_destination", "pause_destination", "resume_destination",
-        "set_retention", "stop_retention",
+        "set_retention", "stop_retention", "set_priority", "set_rate_limit",
     }  # fmt: skip
     upkeep = {
         "due_jobs", "maintain", "working_orders", "recount_stage", "drop_expired",

@@ -39,17 +39,6 @@ def test_a_claim_tells_all_that_a_bridge_needs(client: Client) -> None:
     assert (batch.lease_until, batch.seq) == (claim.lease_until, claim.seq)
 
 
-def test_batches_are_claimed_oldest_first(client: Client) -> None:
-    first, second = create(client, 2), create(client, 2)
-    claims = client.claim_batches(3) + client.claim_batches(3)
-    assert [(c.job_id, c.last_index) for c in claims] == [
-        (first, 2),
-        (first, 4),
-        (second, 2),
-        (second, 4),
-    ]
-
-
 def test_no_more_than_the_limit_are_claimed(client: Client) -> None:
     create(client, 5)
     assert len(client.claim_batches(2)) == 2
@@ -70,20 +59,12 @@ def test_the_limit_holds_across_destinations_and_lost_leases(client: Client) -> 
     assert len(client.claim_batches(10)) == 2
 
 
-def test_batches_after_a_seq_only(client: Client) -> None:
-    create(client, 3)
-    seqs = [batch.seq for batch in client.rows("select seq from stagebus_data.batches order by 1")]
-    assert [claim.seq for claim in client.claim_batches(10, after_seq=seqs[0])] == seqs[1:]
-    assert client.claim_batches(10, after_seq=seqs[0]) == []
-    assert [claim.seq for claim in client.claim_batches(10, after_seq=None)] == seqs[:1]
-
-
-def test_lost_leases_are_looked_for_by_claims_without_a_hint(client: Client) -> None:
+def test_lost_leases_are_looked_for_by_claims_that_look_at_everything(client: Client) -> None:
     create(client)
     client.stop_clock()
     claim = client.claim()
     client.advance(MINUTE + SECOND)
-    assert client.claim_batches(10, after_seq=claim.seq) == []
+    assert client.claim_batches(10, start=1) == []
     assert [again.seq for again in client.claim_batches(10)] == [claim.seq]
 
 

@@ -91,7 +91,7 @@ def test_every_part_of_a_bridge_notices_a_vanished_host_and_goes_on_once_it_is_b
 CLAIM = batch.Claim(
     job_id=uuid4(), batch_id=uuid4(), stage=1, claim_epoch=1, dispatch=1, task_type="tiles",
     entity_kind="queue", entity="tasks", max_send_bytes=1000, max_send_messages=10,
-    published_through=0, last_index=9, average_body_bytes=100, atomic=False, seq=1,
+    published_through=0, last_index=9, average_body_bytes=100, atomic=False,
 )  # fmt: skip
 RECORD = batch.SendRecord(
     first_index=1, last_index=9, messages=9, size=900, seconds=0.1, outcome="accepted", error=None
@@ -100,7 +100,7 @@ RECORD = batch.SendRecord(
 CALLS: dict[str, Callable[[Database], Coroutine[Any, Any, Any]]] = {
     "check_api": lambda database: database.check_api(),
     "check_server": lambda database: database.check_server(),
-    "claim_batches": lambda database: database.claim_batches(1, 60, 0),
+    "claim_batches": lambda database: database.claim_batches(1, 60, everything=True),
     "batch_messages": lambda database: database.batch_messages(CLAIM, 0, 10),
     "record_send": lambda database: database.record_send(CLAIM, RECORD, 60),
     "record_last_send": lambda database: database.record_last_send(CLAIM, RECORD, 60),
@@ -187,7 +187,7 @@ def test_a_call_that_waits_behind_a_lock_is_given_up_and_leaves_no_backend_behin
     database = new(Database, bridge_url)
 
     async def scenario() -> None:
-        (claim,) = await database.claim_batches(1, 60, 0)
+        (claim,) = await database.claim_batches(1, 60, everything=True)
         with client.transaction():
             client.execute("select from stagebus_data.batches for update")
             for _ in range(3):

@@ -18,16 +18,21 @@ def claim(
     """The batches that are leased, in the order in which they were made.
 
     `taken`: those that the database has chosen, where the limit leaves some: it goes through the
-    destinations, one for tasks and one for jobs, in an order by chance.
+    destinations, one for tasks and one for jobs, in an order by chance, and may take the oldest
+    of each before those whose turn it is.
     """
     expired = sorted(
         (b for b in model.batches if b.lease_until is not None and b.lease_until < model.now),
         key=lambda b: b.lease_until or model.now,
     )
     waiting = [b for b in model.batches if b.state == "pending_queue" and b.ready_at <= model.now]
+    oldest = [min(each, key=lambda b: b.seq) for each in by_destination(waiting)]
     choices = [
-        (expired + sorted(waiting, key=lambda b: (b.kind == last, b.seq)))[:limit]
+        (expired + sorted(waiting, key=lambda b: (b.kind == last, b not in first, b.turn, b.seq)))[
+            :limit
+        ]
         for last in ("tasks", "job")
+        for first in ([], oldest)
     ]
     possible = [each for each in choices if taken in (None, {b.batch_id for b in each})]
     assert possible, f"{taken} is none of {choices}"
@@ -42,6 +47,12 @@ def claim(
         batch.lease_until = model.now + lease
         leased.append(batch)
     return sorted(leased, key=lambda b: b.seq)
+
+
+def by_destination(batches: list[Batch]) -> list[list[Batch]]:
+    kinds = ("tasks", "job")
+    found = [[batch for batch in batches if batch.kind == kind] for kind in kinds]
+    return [each for each in found if each]
 
 
 def record_unreported(batch: Batch) -> None:

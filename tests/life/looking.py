@@ -129,7 +129,7 @@ def learn_batches(model: Model, client: Client) -> None:
         )  # fmt: skip
         assert nameless.get(shape), f"a batch that should not be: {row}"
         batch = nameless[shape].pop(0)
-        batch.batch_id, batch.seq = row.batch_id, row.seq
+        batch.batch_id, batch.seq, batch.turn = row.batch_id, row.seq, row.turn
     missing = [shape for shape, batches in nameless.items() if batches]
     assert not missing, f"batches that should be: {missing}"
 

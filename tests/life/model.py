@@ -88,6 +88,7 @@ class Batch:
     #: Drawn by the database; learned when the batch is first looked at.
     batch_id: UUID | None = None
     seq: int = 0
+    turn: int = 0
     epoch: int = 0
     dispatch: int = 1
     through: int = 0

@@ -214,6 +214,7 @@ CREATE TABLE stagebus_data.batches (
     created_at timestamp with time zone NOT NULL,
     queued_at timestamp with time zone,
     start_due_at timestamp with time zone,
+    turn bigint DEFAULT 0 NOT NULL,
     CONSTRAINT a_batch_has_tasks CHECK (((task_count >= 1) AND (task_count <= ((last_index - first_index) + 1)))),
     CONSTRAINT a_batch_is_leased_exactly_while_it_is_publishing CHECK ((((state)::text = 'publishing'::text) = ((claimed_by IS NOT NULL) AND (lease_until IS NOT NULL)))),
     CONSTRAINT a_job_batch_is_scattered_and_has_one_message CHECK ((((kind)::text = 'tasks'::text) OR (scattered AND (task_count = 1)))),
@@ -254,9 +255,11 @@ CREATE TABLE stagebus_data.jobs (
     created_by text DEFAULT SESSION_USER NOT NULL,
     started_at timestamp with time zone,
     ended_at timestamp with time zone,
+    priority smallint DEFAULT 5 NOT NULL,
     CONSTRAINT a_job_has_an_end_exactly_when_it_ended CHECK (((ended_at IS NULL) = ((state)::text = ANY (ARRAY['created'::text, 'running'::text])))),
     CONSTRAINT a_job_that_is_being_cancelled_ends_as_cancelled CHECK (((NOT cancelling) OR ((state)::text = ANY (ARRAY['created'::text, 'running'::text, 'cancelled'::text])))),
-    CONSTRAINT job_type_has_1_to_100_characters CHECK (((length(job_type) >= 1) AND (length(job_type) <= 100)))
+    CONSTRAINT job_type_has_1_to_100_characters CHECK (((length(job_type) >= 1) AND (length(job_type) <= 100))),
+    CONSTRAINT priority_is_0_to_9 CHECK (((priority >= 0) AND (priority <= 9)))
 );
 
 ALTER TABLE stagebus_data.jobs OWNER TO stagebus_owner;
@@ -353,13 +356,21 @@ CREATE TABLE stagebus_data.destinations (
     duplicate_window interval DEFAULT '00:10:00'::interval NOT NULL,
     old_repeats text DEFAULT 'hold'::text NOT NULL,
     throttled_until timestamp with time zone,
+    turn bigint DEFAULT 0 NOT NULL,
+    turn_at timestamp with time zone,
+    looked_from bigint DEFAULT 0 NOT NULL,
+    per_second double precision,
+    paid_until timestamp with time zone,
     CONSTRAINT a_pause_has_a_reason CHECK (((paused_at IS NULL) = (pause_reason IS NULL))),
+    CONSTRAINT a_rate_limit_is_0_001_to_1e9 CHECK (((per_second >= (0.001)::double precision) AND (per_second <= ('1000000000'::numeric)::double precision))),
     CONSTRAINT a_send_holds_at_least_one_message CHECK ((max_send_messages >= 1)),
     CONSTRAINT a_send_holds_at_least_one_small_message CHECK ((max_send_bytes >= 4096)),
+    CONSTRAINT claims_begin_at_a_turn_that_has_been CHECK ((looked_from <= turn)),
     CONSTRAINT duplicate_window_is_0_to_7_days CHECK (((duplicate_window >= '00:00:00'::interval) AND (duplicate_window <= '7 days'::interval))),
     CONSTRAINT entity_is_a_queue_or_a_topic CHECK ((entity_kind = ANY (ARRAY['queue'::text, 'topic'::text]))),
     CONSTRAINT entity_is_named CHECK (((length(entity) >= 1) AND (length(entity) <= 260))),
     CONSTRAINT old_repeats_is_hold_or_resend CHECK ((old_repeats = ANY (ARRAY['hold'::text, 'resend'::text]))),
+    CONSTRAINT only_a_limited_rate_is_paid CHECK (((paid_until IS NULL) OR (per_second IS NOT NULL))),
     CONSTRAINT only_a_paused_destination_is_probed CHECK (((probe_at IS NULL) OR (paused_at IS NOT NULL)))
 );
 
@@ -694,6 +705,8 @@ CREATE INDEX batch_members_by_batch ON stagebus_data.batch_members USING btree (
 CREATE UNIQUE INDEX batches_by_range ON stagebus_data.batches USING btree (job_id, stage, first_index) WHERE (NOT scattered);
 
 CREATE INDEX batches_by_start_due ON stagebus_data.batches USING btree (start_due_at) WHERE (start_due_at IS NOT NULL);
+
+CREATE INDEX batches_by_turn ON stagebus_data.batches USING btree (destination, turn, seq) WHERE ((state)::text = 'pending_queue'::text);
 
 CREATE INDEX batches_leased ON stagebus_data.batches USING btree (lease_until) WHERE (lease_until IS NOT NULL);
 

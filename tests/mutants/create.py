@@ -12,11 +12,11 @@ SIZES = "tests/create/test_sizes_of_sends.py"
 #: How lay_out_stage makes its batches.
 INSERT = """        insert into batches (
             job_id, batch_id, stage, destination, atomic, first_index, last_index, task_count,
-            ready_at, published_through, created_at)
+            turn, ready_at, published_through, created_at)
         select
             p_stage.job_id, gen_random_uuid(), p_stage.stage, p_stage.destination, p_stage.atomic,
-            cut.first_index, cut.last_index, cut.last_index - cut.first_index + 1, v_now,
-            cut.first_index - 1, v_now
+            cut.first_index, cut.last_index, cut.last_index - cut.first_index + 1,
+            v_turn + cut.last_index * v_step, v_now, cut.first_index - 1, v_now
         from stagebus.cut_batches(p_stage, v_type) as cut
         order by cut.first_index;
         get diagnostics v_batches = row_count;

@@ -33,11 +33,11 @@ MUTANTS = (
     Mutant(
         "a-claim-waits-for-locked-batches",
         CLAIM_BATCHES,
-        """            order by b.seq
+        """            order by b.turn, b.seq
             limit v_left
             for update skip locked
 """,
-        """            order by b.seq
+        """            order by b.turn, b.seq
             limit v_left
             for update
 """,
@@ -132,24 +132,24 @@ MUTANTS = (
     Mutant(
         "a-paused-destination-is-claimed",
         CLAIM_BATCHES,
-        "        where d.paused_at is null and coalesce(d.throttled_until <= v_now, true)\n",
-        "        where coalesce(d.throttled_until <= v_now, true)\n",
+        "    where d.paused_at is null and coalesce(d.throttled_until <= v_now, true)\n",
+        "    where coalesce(d.throttled_until <= v_now, true)\n",
         "an operator's pause stops nothing",
         ("tests/operate/test_destinations.py::test_what_an_operator_pauses_waits_for_an_operator",),
     ),
     Mutant(
         "a-throttled-destination-is-claimed",
         CLAIM_BATCHES,
-        "        where d.paused_at is null and coalesce(d.throttled_until <= v_now, true)\n",
-        "        where d.paused_at is null\n",
+        "    where d.paused_at is null and coalesce(d.throttled_until <= v_now, true)\n",
+        "    where d.paused_at is null\n",
         "bridges go on while the broker asks for a rest",
         (f"{CLAIMS}::test_a_throttled_destination_is_passed_over_until_its_time",),
     ),
     Mutant(
         "a-batch-is-claimed-before-its-time",
         CLAIM_BATCHES,
-        "                and b.seq > coalesce(p_after_seq, 0) and b.ready_at <= v_now\n",
-        "                and b.seq > coalesce(p_after_seq, 0)\n",
+        "                and b.ready_at <= v_now and b.batch_id is distinct from v_oldest\n",
+        "                and b.batch_id is distinct from v_oldest\n",
         "a batch that failed is tried again at once, until its attempts are spent",
         ("tests/settle/test_ends_of_a_claim.py::test_a_failed_batch_waits_longer_each_time",),
     ),

@@ -14,6 +14,7 @@ from tests.mutants import (
     retention,
     rights,
     settle,
+    turns,
     workers,
 )
 from tests.mutants.mutant import Mutant
@@ -21,6 +22,7 @@ from tests.mutants.mutant import Mutant
 MUTANTS: tuple[Mutant, ...] = (
     *create.MUTANTS,
     *dispatch.MUTANTS,
+    *turns.MUTANTS,
     *settle.MUTANTS,
     *publications.MUTANTS,
     *workers.MUTANTS,

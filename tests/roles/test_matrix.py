@@ -70,6 +70,8 @@ MAY_EXECUTE: dict[str, set[str]] = {
     "record_dead_letters": BRIDGE,
     "pause_destination": {"operator"},
     "resume_destination": {"operator"},
+    "set_priority": {"operator"},
+    "set_rate_limit": {"operator"},
     "retry_tasks": {"operator"},
     "redrive": {"operator"},
     "retry_batch": {"operator"},
