@@ -39,10 +39,10 @@ RAISES = {"raise_error"}
 #: Functions that lock rows and then read what others have committed meanwhile.
 READ_COMMITTED_ONLY = {
     "advance_job", "cancel_job", "cancel_stage", "complete_task", "complete_tasks", "drop_expired",
-    "fail_task",
-    "fail_tasks", "finish_job", "heartbeat_task", "heartbeat_tasks", "hold_batch", "maintain",
-    "publish_stage", "redrive", "retry_batch", "retry_tasks", "set_priority", "set_stage", "start_task",
-    "start_tasks", "stop_order", "undo_order", "unhold_batch", "withdraw_stage", "work_order",
+    "fail_task", "fail_tasks", "finish_job", "heartbeat_task", "heartbeat_tasks", "hold_batch",
+    "maintain", "publish_stage", "redrive", "retry_batch", "retry_tasks", "set_priority",
+    "set_stage", "start_task", "start_tasks", "stop_order", "undo_order", "unhold_batch",
+    "withdraw_stage", "work_order",
 }  # fmt: skip
 
 TRIED = sorted(set(MAY_EXECUTE) - BRIDGES_OWN - RAISES)
