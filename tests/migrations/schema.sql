@@ -293,6 +293,21 @@ CREATE TABLE stagebus_data.orders (
 
 ALTER TABLE stagebus_data.orders OWNER TO stagebus_owner;
 
+CREATE TABLE stagebus_data.retention (
+    only_row boolean DEFAULT true NOT NULL,
+    keep interval,
+    archive_first boolean DEFAULT false NOT NULL,
+    set_by text DEFAULT SESSION_USER NOT NULL,
+    set_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    next_look_at timestamp with time zone DEFAULT '-infinity'::timestamp with time zone NOT NULL,
+    hidden_from uuid DEFAULT '00000000-0000-0000-0000-000000000000'::uuid NOT NULL,
+    hidden_until uuid DEFAULT '00000000-0000-0000-0000-000000000000'::uuid NOT NULL,
+    CONSTRAINT keep_is_7_to_36500_days CHECK (((keep >= '7 days'::interval) AND (keep <= '36500 days'::interval))),
+    CONSTRAINT there_is_one_row CHECK (only_row)
+);
+
+ALTER TABLE stagebus_data.retention OWNER TO stagebus_owner;
+
 CREATE TABLE stagebus_data.bridges (
     bridge_id uuid NOT NULL,
     host text NOT NULL,
@@ -305,6 +320,7 @@ CREATE TABLE stagebus_data.bridges (
 WITH (fillfactor='50');
 
 ALTER TABLE stagebus_data.bridges OWNER TO stagebus_owner;
+
 CREATE TABLE stagebus_data.dead_letters (
     destination text NOT NULL,
     sequence_number bigint NOT NULL,
@@ -328,20 +344,17 @@ CREATE TABLE stagebus_data.dead_letters (
 );
 
 ALTER TABLE stagebus_data.dead_letters OWNER TO stagebus_owner;
-CREATE TABLE stagebus_data.retention (
-    only_row boolean DEFAULT true NOT NULL,
-    keep interval,
-    archive_first boolean DEFAULT false NOT NULL,
-    set_by text DEFAULT SESSION_USER NOT NULL,
-    set_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
-    next_look_at timestamp with time zone DEFAULT '-infinity'::timestamp with time zone NOT NULL,
-    hidden_from uuid DEFAULT '00000000-0000-0000-0000-000000000000'::uuid NOT NULL,
-    hidden_until uuid DEFAULT '00000000-0000-0000-0000-000000000000'::uuid NOT NULL,
-    CONSTRAINT keep_is_7_to_36500_days CHECK (((keep >= '7 days'::interval) AND (keep <= '36500 days'::interval))),
-    CONSTRAINT there_is_one_row CHECK (only_row)
+
+CREATE TABLE stagebus_data.failed_tasks (
+    job_id uuid NOT NULL,
+    stage integer NOT NULL,
+    task_index integer NOT NULL,
+    attempt smallint NOT NULL,
+    error text NOT NULL,
+    failed_at timestamp with time zone NOT NULL
 );
 
-ALTER TABLE stagebus_data.retention OWNER TO stagebus_owner;
+ALTER TABLE stagebus_data.failed_tasks OWNER TO stagebus_owner;
 
 CREATE TABLE stagebus_data.destinations (
     destination text NOT NULL,
@@ -471,17 +484,6 @@ CREATE TABLE stagebus_data.batch_members (
 );
 
 ALTER TABLE stagebus_data.batch_members OWNER TO stagebus_owner;
-
-CREATE TABLE stagebus_data.failed_tasks (
-    job_id uuid NOT NULL,
-    stage integer NOT NULL,
-    task_index integer NOT NULL,
-    attempt smallint NOT NULL,
-    error text NOT NULL,
-    failed_at timestamp with time zone NOT NULL
-);
-
-ALTER TABLE stagebus_data.failed_tasks OWNER TO stagebus_owner;
 
 CREATE TABLE stagebus_data.tasks (
     job_id uuid NOT NULL,
