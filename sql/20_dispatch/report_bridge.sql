@@ -13,6 +13,11 @@ as $$
 declare
     v_now timestamptz := stagebus.clock();
 begin
+    if num_nulls(p_bridge_id, p_host, p_pid, p_version, p_code_digest) > 0 then
+        perform stagebus.raise_error(
+            'SB116', 'report_bridge lacks an argument', 'A bridge says all of it of itself.',
+            'Pass the bridge''s id, host, process, version and the digest of its sql/.');
+    end if;
     insert into bridges as b (
         bridge_id, host, pid, version, code_digest, started_at, seen_at)
     values (p_bridge_id, p_host, p_pid, p_version, p_code_digest, v_now, v_now)
@@ -21,4 +26,4 @@ end;
 $$;
 comment on function stagebus.report_bridge(uuid, text, integer, text, text) is
     'Writes down that the bridge is there: on which host, as which process, of which version, with '
-    'which code of ours. The view bridges has it as alive for a minute.';
+    'which code of ours. The view bridges has it as alive for a minute. Raises SB116.';

@@ -131,7 +131,8 @@ def right(client: Client) -> dict[str, Any]:
         "p_per_second": 10.0, "results": [Jsonb({})],
         "p_plan": Jsonb(plan), "p_name": "a", "planned": planned,
         "filling": filling, "held": held, "unpublished": unpublished, "provisional": published_so,
-        "ended": ended, "p_keep": timedelta(days=30),
+        "ended": ended, "p_keep": timedelta(days=30), "p_bridge_id": uuid4(), "p_host": "host",
+        "p_pid": 1, "p_version": "1.0", "p_code_digest": "d",
     }  # fmt: skip
 
 

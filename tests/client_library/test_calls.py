@@ -247,7 +247,12 @@ def test_there_is_a_call_for_each_function_for_many_and_for_no_other() -> None:
     }  # fmt: skip
     upkeep = {
         "due_jobs", "maintain", "working_orders", "recount_stage", "drop_expired",
-        "retention_status", "archive_job", "mark_archived",
+        "retention_status", "archive_job", "mark_archived", "forget_bridge", "why_stuck", "doctor",
+        "verify_job",
+    }  # fmt: skip
+    of_views = {
+        "clock", "depth_of_destination", "leased_batches", "findings_of_server",
+        "findings_of_settings", "findings_of_work",
     }  # fmt: skip
     waiting = {
         "publish_and_wait", "publish_and_wait_async", "wait_for_publication",
@@ -255,5 +260,6 @@ def test_there_is_a_call_for_each_function_for_many_and_for_no_other() -> None:
     }  # fmt: skip
     made = {name for name in calls.__all__ if re.fullmatch(r"[a-z_]+", name)}
     assert (
-        made - {"call", "call_async"} - waiting == functions - parts - one_task - settings - upkeep
+        made - {"call", "call_async"} - waiting
+        == functions - parts - one_task - settings - upkeep - of_views
     )
