@@ -9,28 +9,15 @@ from uuid import UUID, uuid4
 import pytest
 
 from tests.client import Client, PublishedStage
-from tests.plans.functions import create_function
-
-TOKEN = UUID(int=1)
+from tests.observe import troubles
+from tests.observe.troubles import TOKEN, later, report, small_job
 
 
 @pytest.fixture(autouse=True)
 def bridge(client: Client) -> UUID:
     """The clock stands still, and one bridge is alive."""
-    client.stop_clock()
-    client.set_task_type("work", batch_size=2, timeout="1 minute", max_attempts=2)
-    report(client, client.bridge_id)
+    troubles.quiet(client)
     return client.bridge_id
-
-
-def report(client: Client, bridge_id: UUID) -> None:
-    client.execute("select stagebus.report_bridge(%s, 'host', 7, '1.0', 'digest')", bridge_id)
-
-
-def later(client: Client, **time: float) -> None:
-    """The bridge is alive all the while."""
-    client.advance(timedelta(**time))
-    report(client, client.bridge_id)
 
 
 def why(client: Client, job_id: UUID) -> list[Any]:
@@ -55,15 +42,8 @@ def mend(client: Client, row: Any) -> None:
     client.session("stagebus_operator").execute(row.fix)
 
 
-def small_job(client: Client, tasks: int = 2) -> UUID:
-    job_id = client.create_job()
-    client.create_stage_tasks(job_id, 1, "work", tasks)
-    return job_id
-
-
 def test_a_paused_destination(client: Client) -> None:
-    job_id = small_job(client)
-    client.execute("select stagebus.pause_destination('tasks', 'the queue moves')")
+    job_id = troubles.paused_destination(client)
     row = the_cause(client, job_id, "paused destination", "1 batches wait for tasks", "queue moves")
     mend(client, row)
     assert causes(client, job_id) == ["runs"]
@@ -91,6 +71,18 @@ def test_a_throttled_destination(client: Client) -> None:
     assert causes(client, job_id) == ["runs"]
 
 
+def test_a_rate_limit_that_is_spent(client: Client) -> None:
+    job_id = small_job(client, 60)
+    client.execute("select stagebus.set_rate_limit('tasks', 0.5)")
+    assert len(client.claim_batches(1)) == 1
+    later(client, seconds=3)
+    assert len(client.claim_batches(1)) == 0
+    row = the_cause(client, job_id, "rate limit", "30 batches wait for tasks", "0.5 tasks a second")
+    mend(client, row)
+    assert causes(client, job_id) == ["runs"]
+    assert len(client.claim_batches(100)) == 29
+
+
 def test_a_destination_that_no_batch_of_the_job_waits_for_is_no_cause(client: Client) -> None:
     job_id = client.published_stage(2, "work").job_id
     client.execute("select stagebus.pause_destination('tasks')")
@@ -113,11 +105,7 @@ def test_no_bridge_is_alive(client: Client, known: bool) -> None:
 
 
 def test_a_dead_bridge_that_holds_batches(client: Client) -> None:
-    job_id = small_job(client, 4)
-    dead = uuid4()
-    report(client, dead)
-    client.claim_batches(2, bridge_id=dead)
-    later(client, minutes=2)
+    job_id, dead = troubles.dead_bridge(client)
     row = the_cause(client, job_id, "dead bridge", "2 batches", str(dead), "process 7 on host")
     assert "another bridge takes them over" in row.fix
     assert len(client.publish()) == 4
@@ -143,9 +131,7 @@ def test_held_batches(client: Client) -> None:
 
 
 def test_batches_whose_publish_attempts_are_spent(client: Client) -> None:
-    job_id = small_job(client, 4)
-    for claim in client.claim_batches(2):
-        client.fail_batch(claim, "the link broke", max_attempts=1)
+    job_id = troubles.spent_publish_attempts(client)
     row = the_cause(client, job_id, "failed batch", "2 batches with 4 tasks", "the link broke")
     mend(client, row)
     assert causes(client, job_id) == ["runs"]
@@ -159,8 +145,7 @@ def test_a_batch_that_is_tried_again_and_again(client: Client) -> None:
 
 
 def test_a_stage_that_nobody_sealed(client: Client) -> None:
-    job_id = client.create_job()
-    client.create_stage_tasks(job_id, 1, "work", 2, seal=False)
+    job_id = troubles.unsealed_stage(client)
     row = the_cause(client, job_id, "unsealed stage", "2 tasks so far")
     # A producer's right.
     client.execute(row.fix)
@@ -178,37 +163,32 @@ def test_a_provisional_stage(client: Client) -> None:
 
 
 def test_a_worker_that_died(client: Client) -> None:
-    published = client.published_stage(2, "work")
-    client.start(published.messages[0], TOKEN, worker="worker-7")
-    client.start(published.messages[1], TOKEN)
-    later(client, minutes=2)
-    row = the_cause(client, published.job_id, "dead worker", "2 attempts", "worker-7")
+    job_id = troubles.dead_worker(client)
+    row = the_cause(client, job_id, "dead worker", "2 attempts", "worker-7")
     mend(client, row)
-    assert "dead worker" not in causes(client, published.job_id)
-    assert client.task_states(published.job_id) == {"pending_queue": 2}
+    assert "dead worker" not in causes(client, job_id)
+    assert client.task_states(job_id) == {"pending_queue": 2}
 
 
 def test_messages_that_nobody_starts(client: Client) -> None:
-    published = client.published_stage(4, "work")
-    assert causes(client, published.job_id) == ["runs"]
-    client.run_stage(PublishedStage(published.job_id, 1, published.messages[:1]))
-    later(client, minutes=2)
-    row = the_cause(client, published.job_id, "not started", "3 tasks are on the bus")
+    job_id = troubles.never_started(client)
+    row = the_cause(client, job_id, "not started", "3 tasks are on the bus")
     mend(client, row)
     assert len(client.publish()) == 3
-    assert causes(client, published.job_id) == ["runs"]
+    assert causes(client, job_id) == ["runs"]
+
+
+def test_messages_that_wait_for_less_than_a_minute_are_no_cause(client: Client) -> None:
+    assert causes(client, client.published_stage(4, "work").job_id) == ["runs"]
 
 
 def test_a_poison_task_that_the_whole_stage_waits_for(client: Client) -> None:
-    published = client.published_stage(2, "work")
-    client.start_all(published.messages, TOKEN)
-    client.complete_task(published.task_ids[0], TOKEN)
-    client.fail_task(published.task_ids[1], TOKEN, "division by zero")
-    row = the_cause(client, published.job_id, "tasks fail", "1 tasks wait", "division by zero")
+    job_id = troubles.poison_task(client)
+    row = the_cause(client, job_id, "tasks fail", "1 tasks wait", "division by zero")
     mend(client, row)
     client.work_orders()
     client.maintain()
-    assert causes(client, published.job_id) == ["runs"]
+    assert causes(client, job_id) == ["runs"]
     assert [message.attempt for message in client.publish()] == [2]
 
 
@@ -228,28 +208,19 @@ def test_a_task_that_is_tried_again_holds_up_no_stage_that_has_other_work(client
 
 
 def test_a_failed_stage_whose_job_waits(client: Client) -> None:
-    client.set_task_type("work", tolerated_failures="0", on_failure="wait")
-    published = client.published_stage(2, "work")
-    client.end_stage_of(published.job_id, 1, failing=1)
-    row = the_cause(client, published.job_id, "failed stage waits", "1 failed tasks", "out of luck")
+    job_id = troubles.failed_stage(client)
+    row = the_cause(client, job_id, "failed stage waits", "1 failed tasks", "out of luck")
     mend(client, row)
     client.work_orders()
     client.maintain()
-    client.run_stage(PublishedStage(published.job_id, 1, client.publish()))
-    assert client.stage(published.job_id).status == "completed"
+    client.run_stage(PublishedStage(job_id, 1, client.publish()))
+    assert client.stage(job_id).status == "completed"
 
 
 def test_a_plan_that_fails(client: Client) -> None:
-    client.execute("create schema gis")
-    client.execute("grant usage on schema gis to stagebus_nobody")
-    tiles = create_function(client, "gis.tiles", "raise 'no such table';")
-    client.define_job_type([{"name": "a", "task_type": "work", "tasks": tiles}])
-    job_id = client.submit_job()
-    client.advance_job(job_id)
+    job_id = troubles.failing_plan(client)
     row = the_cause(client, job_id, "failing plan", "no such table", "stage a", "1 times")
-    create_function(
-        client, "gis.tiles", "return query select '{}'::jsonb from generate_series(1, 3);"
-    )
+    troubles.mend_plan(client)
     mend(client, row)
     assert causes(client, job_id) == ["runs"]
     assert client.stage(job_id).tasks == 3
