@@ -48,8 +48,7 @@ def severities(client: Client) -> list[str]:
 
 
 def test_a_session_that_holds_back_vacuum(healthy: Client) -> None:
-    holding = troubles.holding_session(healthy)
-    pid = holding.connection.info.backend_pid
+    pid = troubles.holding_back(healthy, healthy.session())
     row = the_finding(healthy, "warning", f"session {pid}", "idle in transaction", "since")
     healthy.execute(row.fix)
     eventually(lambda: findings(healthy) == [])
@@ -95,8 +94,7 @@ def test_a_replication_slot_that_nobody_uses(own_client: Client) -> None:
 def test_a_queue_of_notifications_that_fills(own_client: Client) -> None:
     if version() < 17:
         pytest.skip("before PostgreSQL 17 the queue has 8 GB: max_notify_queue_pages is new there")
-    laggard = troubles.full_notify_queue(own_client)
-    pid = laggard.connection.info.backend_pid
+    pid = troubles.full_notify_queue(own_client, own_client.session())
     row = the_finding(own_client, "critical", "queue of notifications", f"perhaps {pid}")
     own_client.execute(row.fix)
     eventually(lambda: severities(own_client) == ["ok"])

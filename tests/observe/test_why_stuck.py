@@ -144,6 +144,20 @@ def test_a_batch_that_is_tried_again_and_again(client: Client) -> None:
     the_cause(client, job_id, "sends fail", "the link broke")
 
 
+def test_a_broker_that_is_away(client: Client) -> None:
+    job_id = small_job(client)
+    for _ in range(3):
+        assert causes(client, job_id) == ["runs"]
+        claim = client.claim()
+        client.execute(
+            "select stagebus.release_batch(%s, %s, %s, p_reason => 'no route to host')",
+            claim.job_id, claim.batch_id, claim.claim_epoch,
+        )  # fmt: skip
+    the_cause(client, job_id, "broker away", "1 batches were claimed up to 3", "no route to host")
+    client.publish()
+    assert causes(client, job_id) == ["runs"]
+
+
 def test_a_stage_that_nobody_sealed(client: Client) -> None:
     job_id = troubles.unsealed_stage(client)
     row = the_cause(client, job_id, "unsealed stage", "2 tasks so far")

@@ -15,6 +15,9 @@ from tests.plans.functions import create_function
 
 TOKEN = UUID(int=1)
 
+#: A bridge that was silent for so long is dead.
+SILENCE = timedelta(minutes=2)
+
 
 def report(
     client: Client, bridge_id: UUID | None = None, code: str | None = None, release: str = "1.0"
@@ -59,7 +62,8 @@ def dead_bridge(client: Client) -> tuple[UUID, UUID]:
     dead = uuid4()
     report(client, dead)
     client.claim_batches(2, bridge_id=dead)
-    later(client, minutes=2)
+    client.advance(SILENCE)
+    report(client)
     return job_id, dead
 
 
@@ -88,7 +92,7 @@ def dead_worker(client: Client) -> UUID:
     published = client.published_stage(2, "work")
     client.start(published.messages[0], TOKEN, worker="worker-7")
     client.start(published.messages[1], TOKEN)
-    later(client, minutes=2)
+    later(client, minutes=3)
     return published.job_id
 
 
@@ -134,24 +138,22 @@ def mend_plan(client: Client) -> None:
     create_function(client, "gis.tiles", tasks)
 
 
-def holding_session(client: Client, role: str | None = None) -> Client:
-    """A session whose transaction, of a quarter of an hour, keeps a snapshot."""
-    holding = client.session(role)
+def holding_back(client: Client, holding: Client) -> int:
+    """The session's transaction, of a quarter of an hour, keeps a snapshot; its process."""
     holding.execute("begin isolation level repeatable read")
     holding.execute("select 1")
     later(client, minutes=15)
-    return holding
+    return holding.connection.info.backend_pid
 
 
-def full_notify_queue(client: Client, role: str | None = None) -> Client:
-    """A session that listens and keeps a transaction open; the server has little room."""
-    laggard = client.session(role)
+def full_notify_queue(client: Client, laggard: Client) -> int:
+    """The session listens in an open transaction; the server has little room. Its process."""
     laggard.execute("listen filler")
     laggard.execute("begin")
     laggard.execute("select 1")
     while client.value("select pg_notification_queue_usage() <= 0.6"):
         client.execute("select pg_notify('filler', repeat('x', 7900))")
-    return laggard
+    return laggard.connection.info.backend_pid
 
 
 def missing_partition(client: Client) -> None:
