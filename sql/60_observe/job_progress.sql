@@ -18,7 +18,8 @@ select
         end as eta
 from stagebus_data.stages as s
 join stagebus_data.jobs as j on j.job_id = s.job_id
--- The groups that are open, and between the first and the last of them the slots that are.
+-- The groups that are open, none of what has ended; between the first and the last of them, if any,
+-- the slots that are.
 cross join lateral (
     select
         min(g.group_no) * 64 as first_slot, max(g.group_no) * 64 + 63 as last_slot,
@@ -32,7 +33,7 @@ cross join lateral (
         coalesce(sum(l.completed), 0) as completed, coalesce(sum(l.failed), 0) as failed,
         coalesce(sum(l.cancelled), 0) as cancelled
     from stagebus_data.counter_slots as l
-    where s.ended_at is null and l.job_id = s.job_id and l.stage = s.stage
+    where l.job_id = s.job_id and l.stage = s.stage
         and l.slot_no between og.first_slot and og.last_slot and l.open_tasks > 0
 ) as os
 cross join lateral (
