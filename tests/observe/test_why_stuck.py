@@ -2,160 +2,16 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
-from typing import Any
-from uuid import UUID, uuid4
+from uuid import uuid4
 
 import pytest
 
 from tests.client import Client, PublishedStage
 from tests.observe import troubles
-from tests.observe.troubles import TOKEN, later, report, small_job
+from tests.observe.causes import causes, mend, the_cause, why
+from tests.observe.troubles import TOKEN, later, small_job
 
-
-@pytest.fixture(autouse=True)
-def bridge(client: Client) -> UUID:
-    """The clock stands still, and one bridge is alive."""
-    troubles.quiet(client)
-    return client.bridge_id
-
-
-def why(client: Client, job_id: UUID) -> list[Any]:
-    return client.rows("select * from stagebus.why_stuck(%s)", job_id)
-
-
-def causes(client: Client, job_id: UUID) -> list[str]:
-    return [row.cause for row in why(client, job_id)]
-
-
-def the_cause(client: Client, job_id: UUID, cause: str, *evidence: str) -> Any:
-    """The one row that there is, of this cause, with these words in its evidence."""
-    (row,) = why(client, job_id)
-    assert row.cause == cause
-    for words in evidence:
-        assert words in row.evidence
-    return row
-
-
-def mend(client: Client, row: Any) -> None:
-    """Types what it says, as an operator."""
-    client.session("stagebus_operator").execute(row.fix)
-
-
-def test_a_paused_destination(client: Client) -> None:
-    job_id = troubles.paused_destination(client)
-    row = the_cause(client, job_id, "paused destination", "1 batches wait for tasks", "queue moves")
-    mend(client, row)
-    assert causes(client, job_id) == ["runs"]
-    assert len(client.publish()) == 2
-
-
-def test_a_revoked_key(client: Client) -> None:
-    job_id = small_job(client)
-    client.release_refused(client.claim(), "unauthorized: the key is not valid")
-    row = the_cause(client, job_id, "refused destination", "the key is not valid")
-    mend(client, row)
-    assert causes(client, job_id) == ["runs"]
-    assert len(client.publish()) == 2
-
-
-def test_a_throttled_destination(client: Client) -> None:
-    job_id = small_job(client)
-    claim = client.claim()
-    client.execute(
-        "select stagebus.release_batch(%s, %s, %s, p_destination_is => 'throttled')",
-        claim.job_id, claim.batch_id, claim.claim_epoch,
-    )  # fmt: skip
-    row = the_cause(client, job_id, "throttled destination", "leave it alone until")
-    mend(client, row)
-    assert causes(client, job_id) == ["runs"]
-
-
-def test_a_rate_limit_that_is_spent(client: Client) -> None:
-    job_id = small_job(client, 60)
-    client.execute("select stagebus.set_rate_limit('tasks', 0.5)")
-    assert len(client.claim_batches(1)) == 1
-    later(client, seconds=3)
-    assert len(client.claim_batches(1)) == 0
-    row = the_cause(client, job_id, "rate limit", "30 batches wait for tasks", "0.5 tasks a second")
-    mend(client, row)
-    assert causes(client, job_id) == ["runs"]
-    assert len(client.claim_batches(100)) == 29
-
-
-def test_a_destination_that_no_batch_of_the_job_waits_for_is_no_cause(client: Client) -> None:
-    job_id = client.published_stage(2, "work").job_id
-    client.execute("select stagebus.pause_destination('tasks')")
-    assert causes(client, job_id) == ["runs"]
-
-
-@pytest.mark.parametrize("known", [True, False])
-def test_no_bridge_is_alive(client: Client, known: bool) -> None:
-    job_id = small_job(client)
-    if known:
-        client.advance(timedelta(seconds=60))
-    else:
-        client.execute("select stagebus.forget_bridge(%s)", client.bridge_id)
-    row = the_cause(
-        client, job_id, "no bridge alive", "process 7 on host" if known else "none has been heard"
-    )
-    assert row.fix == "-- start one: stagebus bridge"
-    report(client, uuid4())
-    assert "no bridge alive" not in causes(client, job_id)
-
-
-def test_a_dead_bridge_that_holds_batches(client: Client) -> None:
-    job_id, dead = troubles.dead_bridge(client)
-    row = the_cause(client, job_id, "dead bridge", "2 batches", str(dead), "process 7 on host")
-    assert "another bridge takes them over" in row.fix
-    assert len(client.publish()) == 4
-    assert causes(client, job_id) == ["runs"]
-
-
-def test_a_batch_that_waits_behind_others(client: Client) -> None:
-    job_id = small_job(client)
-    later(client, minutes=2)
-    the_cause(client, job_id, "bridges are busy", "1 wait in all")
-    client.publish()
-    assert causes(client, job_id) != ["bridges are busy"]
-
-
-def test_held_batches(client: Client) -> None:
-    job_id = small_job(client, 4)
-    for batch in client.batches(job_id):
-        client.order("hold_batch", job_id, batch.batch_id)
-    row = the_cause(client, job_id, "held batch", "2 batches with 4 tasks")
-    mend(client, row)
-    assert causes(client, job_id) == ["runs"]
-    assert len(client.publish()) == 4
-
-
-def test_batches_whose_publish_attempts_are_spent(client: Client) -> None:
-    job_id = troubles.spent_publish_attempts(client)
-    row = the_cause(client, job_id, "failed batch", "2 batches with 4 tasks", "the link broke")
-    mend(client, row)
-    assert causes(client, job_id) == ["runs"]
-    assert len(client.publish()) == 4
-
-
-def test_a_batch_that_is_tried_again_and_again(client: Client) -> None:
-    job_id = small_job(client)
-    client.fail_batch(client.claim(), "the link broke")
-    the_cause(client, job_id, "sends fail", "the link broke")
-
-
-def test_a_broker_that_is_away(client: Client) -> None:
-    job_id = small_job(client)
-    for _ in range(3):
-        assert causes(client, job_id) == ["runs"]
-        claim = client.claim()
-        client.execute(
-            "select stagebus.release_batch(%s, %s, %s, p_reason => 'no route to host')",
-            claim.job_id, claim.batch_id, claim.claim_epoch,
-        )  # fmt: skip
-    the_cause(client, job_id, "broker away", "1 batches were claimed up to 3", "no route to host")
-    client.publish()
-    assert causes(client, job_id) == ["runs"]
+pytestmark = pytest.mark.usefixtures("quiet")
 
 
 def test_a_stage_that_nobody_sealed(client: Client) -> None:
@@ -231,6 +87,20 @@ def test_a_failed_stage_whose_job_waits(client: Client) -> None:
     assert client.stage(job_id).status == "completed"
 
 
+def test_a_stage_whose_deadline_has_passed_and_whose_job_waits(client: Client) -> None:
+    client.set_task_type("work", stage_timeout="1 minute", on_failure="wait")
+    published = client.published_stage(2, "work")
+    later(client, minutes=2)
+    client.maintain()
+    client.work_orders()
+    row = the_cause(client, published.job_id, "failed stage waits", "deadline", "2 tasks of 2")
+    mend(client, row)
+    client.work_orders()
+    client.maintain()
+    client.run_stage(PublishedStage(published.job_id, 1, client.publish()))
+    assert client.stage(published.job_id).status == "completed"
+
+
 def test_a_plan_that_fails(client: Client) -> None:
     job_id = troubles.failing_plan(client)
     row = the_cause(client, job_id, "failing plan", "no such table", "stage a", "1 times")
@@ -284,6 +154,19 @@ def test_a_job_that_has_ended_says_how(client: Client) -> None:
     client.work_orders()
     client.maintain()
     assert len(client.publish()) == 1
+
+
+def test_a_job_that_failed_by_a_deadline_says_so(client: Client) -> None:
+    client.set_task_type("work", stage_timeout="1 minute")
+    job_id = client.published_stage(2, "work").job_id
+    later(client, minutes=2)
+    client.maintain()
+    client.work_orders()
+    row = the_cause(client, job_id, "ended", "failed", "2 tasks were cancelled", "of stage 1")
+    mend(client, row)
+    client.work_orders()
+    client.maintain()
+    assert len(client.publish()) == 2
 
 
 def test_an_unknown_job_is_refused(client: Client) -> None:
