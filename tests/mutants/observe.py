@@ -88,9 +88,8 @@ MUTANTS = (
     Mutant(
         "a-passed-deadline-is-mended-as-a-failure",
         "sql/60_observe/causes_in_working.sql",
-        "            then format('select * from stagebus.retry_tasks(%L, %s, status => ''cancelled'');"
-        "  -- '\n                'it then has no deadline', p_job_id, s.stage)\n",
-        "            then format('select * from stagebus.retry_tasks(%L, %s)', p_job_id, s.stage)\n",
+        ", %s, status => ''cancelled'');  -- '\n                'it then has no deadline'",
+        ", %s);  -- '\n                'it then has no deadline'",
         "the statement finds no task, and the job waits on",
         (f"{WHY}::test_a_stage_whose_deadline_has_passed_and_whose_job_waits",),
     ),
