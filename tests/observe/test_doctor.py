@@ -60,13 +60,7 @@ def test_of_another_roles_session_an_operator_sees_its_age_in_transactions(healt
     holding.execute("select 1")
     operator = healthy.session("stagebus_operator")
     assert findings(operator) == []
-    # Subtransactions take a number each.
-    healthy.execute(
-        "do $$ begin for i in 1..100001 loop begin"
-        " insert into stagebus_data.task_keys values (gen_random_uuid(), 1, 'x', 1);"
-        " raise exception using errcode = 'SB999'; exception when sqlstate 'SB999' then null; end;"
-        " end loop; end $$"
-    )
+    troubles.many_transactions(healthy)
     pid = holding.connection.info.backend_pid
     (row,) = (r for r in findings(operator) if "session" in r.finding)
     assert f"session {pid}" in row.finding

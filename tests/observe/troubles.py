@@ -176,3 +176,13 @@ def expired_week_that_is_held_back(client: Client) -> UUID:
     client.maintain()
     report(client)
     return job_id
+
+
+def many_transactions(client: Client) -> None:
+    """A hundred thousand of them: subtransactions take a number each."""
+    client.execute(
+        "do $$ begin for i in 1..100001 loop begin"
+        " insert into stagebus_data.task_keys values (gen_random_uuid(), 1, 'x', 1);"
+        " raise exception using errcode = 'SB999'; exception when sqlstate 'SB999' then null; end;"
+        " end loop; end $$"
+    )
