@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import os
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from uuid import UUID
 
 import pytest
+from click.testing import CliRunner
 
+from bridge.cli import main
 from tests.bridge.conftest import (
     BridgeProcess,
     audiences,
@@ -95,11 +95,9 @@ class Operator:
 
 def in_shell(client: Client, *arguments: str) -> str:
     """What a command of stagebus prints, whatever its exit code."""
-    environment = {**os.environ, "STAGEBUS_DATABASE_URL": client.url}
-    command = [sys.executable, "-m", "bridge", *arguments]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
-    assert "Traceback" not in done.stderr, done.stderr
-    return done.stdout
+    done = CliRunner().invoke(main, arguments, env={"STAGEBUS_DATABASE_URL": client.url})
+    assert done.exception is None or isinstance(done.exception, SystemExit), done.output
+    return done.output
 
 
 @contextmanager
