@@ -18,6 +18,14 @@ as $$
         from stagebus_data.batches as b
         where b.job_id = p_job_id and b.state = 'pending_queue' and b.publish_attempts > 0
         group by b.stage
+    ),
+    given_back as (
+        select b.stage, b.destination, count(*) as batches, max(b.claim_epoch) as times,
+            (array_agg(b.last_error order by b.ready_at desc))[1] as error
+        from stagebus_data.batches as b
+        where b.job_id = p_job_id and b.state = 'pending_queue' and b.publish_attempts = 0
+            and b.claim_epoch >= 3 and b.last_error is not null
+        group by b.stage, b.destination
     )
     select
         case s.state when 'failed' then 'failed batch' else 'held batch' end, s.stage,
@@ -33,7 +41,17 @@ as $$
     select 'sends fail', f.stage,
         format('%s batches have failed up to %s times: %s', f.batches, f.attempts, f.error),
         format('-- mend what the error says; they are tried again from %s on', f.ready_at)
-    from failing as f;
+    from failing as f
+    union all
+    select 'broker away', g.stage,
+        format('%s batches were claimed up to %s times and given back: %s', g.batches, g.times,
+            g.error),
+        '-- mend what the error says; bridges try again every few seconds'
+    from given_back as g
+    join stagebus_data.destinations as d on d.destination = g.destination
+    cross join (select stagebus.clock() as now) as m
+    -- Otherwise the destination is the cause.
+    where d.paused_at is null and coalesce(d.throttled_until <= m.now, true);
 $$;
 comment on function stagebus.causes_in_batches(uuid) is
-    'The part of why_stuck about batches that failed, are held, or fail again and again.';
+    'The part of why_stuck about batches that failed, are held, or are tried again and again.';

@@ -42,6 +42,15 @@ as $$
     cross join moment as m
     where d.paused_at is null and d.throttled_until > m.now
     union all
+    select 'rate limit', null,
+        format('%s batches wait for %s, which is given %s tasks a second; until %s they are spent',
+            w.batches, d.destination, d.per_second, d.paid_until),
+        format('select stagebus.set_rate_limit(%L, null);  -- or a higher one', d.destination)
+    from waiting as w
+    join stagebus_data.destinations as d on d.destination = w.destination
+    cross join moment as m
+    where d.paused_at is null and d.paid_until > m.now
+    union all
     select 'no bridge alive', null,
         coalesce((
             select format('the last word was at %s, from process %s on %s',
@@ -73,6 +82,7 @@ as $$
     join stagebus.destination_status as s on s.destination = w.destination
     cross join moment as m
     where s.status = 'active' and coalesce(s.throttled_until <= m.now, true)
+        and s.limited_until is null
         and w.ready_at < m.now - interval '1 minute'
         and exists (select from bridge as b where b.alive)
         and not exists (select from lost);

@@ -61,11 +61,17 @@ as $$
     where p.completed + p.failed + p.cancelled + p.retry_wait = p.tasks
     union all
     select 'failed stage waits', s.stage,
-        format('it has failed since %s, with %s failed tasks of %s and %s tolerated; on_failure is '
-            'wait%s', s.ended_at, s.failed, s.task_count, s.tolerated_failures,
-            coalesce(': ' || e.error, '')),
-        format('select * from stagebus.retry_tasks(%L, %s);  -- or tolerate them: set_stage(…, '
-            'tolerated_failures => ''100%%'')', p_job_id, s.stage)
+        case when s.ending = 'deadline'
+            then format('its deadline had passed at %s, and %s tasks of %s were cancelled; '
+                'on_failure is wait', s.ended_at, s.cancelled, s.task_count)
+            else format('it has failed since %s, with %s failed tasks of %s and %s tolerated; '
+                'on_failure is wait%s', s.ended_at, s.failed, s.task_count, s.tolerated_failures,
+                coalesce(': ' || e.error, '')) end,
+        case when s.ending = 'deadline'
+            then format('select * from stagebus.retry_tasks(%L, %s, status => ''cancelled'');  -- '
+                'it then has no deadline', p_job_id, s.stage)
+            else format('select * from stagebus.retry_tasks(%L, %s);  -- or tolerate them: '
+                'set_stage(…, tolerated_failures => ''100%%'')', p_job_id, s.stage) end
     from stagebus_data.stages as s
     join stagebus_data.jobs as j on j.job_id = s.job_id
     left join lateral (

@@ -22,7 +22,10 @@ as $$
             coalesce(', ' || a.state, ''),
             coalesce('since ' || a.xact_start,
                 format('for %s transactions of others', age(a.backend_xmin)))),
-        format('select pg_terminate_backend(%s);', a.pid)
+        case when a.backend_type = 'walsender'
+            then '-- on its standby: end what has been running longest, which hot_standby_feedback '
+                'tells of'
+            else format('select pg_terminate_backend(%s);', a.pid) end
     from session as a
     cross join moment as m
     where coalesce(a.datname, current_database()) = current_database()

@@ -86,8 +86,32 @@ as $$
         select date_trunc('week', (m.now + interval '7 days') at time zone 'UTC') as monday
         from moment as m
     ) as w
-    where to_regclass('stagebus_data.tasks_from_' || to_char(w.monday, 'YYYYMMDD')) is null;
+    where to_regclass('stagebus_data.tasks_from_' || to_char(w.monday, 'YYYYMMDD')) is null
+    union all
+    -- What ended late goes by itself.
+    select 'notice',
+        format('%s has expired, and is kept for job %s: %s', w.partition, w.job_id, w.why),
+        case when w.why = 'it is not archived'
+            then format('-- stagebus archive %s --mark > job.jsonl', w.job_id)
+            else format('select * from stagebus.why_stuck(%L);', w.job_id) end
+    from stagebus.retention_status() as w
+    where w.status = 'held back' and w.why !~ 'ended only at'
+    union all
+    select 'warning',
+        format('%s could not be dropped %s times: %s', r.partition, r.tries, r.last_error),
+        '-- end what has been using tasks for long; then: select * from stagebus.drop_expired();'
+    from removals as r
+    where r.ended_at is null and r.tries >= 5
+    union all
+    select 'notice',
+        format('%s dead letters of %s are not ours, and are deferred there; the last came at %s',
+            count(*), d.destination, max(d.received_at)),
+        '-- whoever misses them: receive_deferred_messages, as docs/dead-letters.md says'
+    from dead_letters as d
+    cross join moment as m
+    where d.outcome = 'not_ours' and d.received_at > m.now - interval '1 day'
+    group by d.destination;
 $$;
 comment on function stagebus.findings_of_work(text) is
     'The part of doctor about bridges, the code that is installed, leases, destinations, batches, '
-    'orders and partitions.';
+    'orders, partitions, retention and dead letters.';

@@ -22,21 +22,30 @@ as $$
             where s.job_id = p_job_id and s.state = 'open')
     union all
     select 'ended', f.stage,
-        format('it is %s since %s%s', j.state, j.ended_at, coalesce(format(
-            '; %s tasks have failed: %s', f.failed, f.error), '')),
-        coalesce(format('select * from stagebus.retry_tasks(%L, %s);', p_job_id, f.stage),
-            '-- nothing to mend')
+        format('it is %s since %s%s', j.state, j.ended_at, case f.retry
+            when 'cancelled' then format('; %s tasks were cancelled when the deadline of stage %s '
+                'had passed', f.tasks, f.stage)
+            when 'failed' then format('; %s tasks have failed: %s', f.tasks, f.error) end),
+        case f.retry
+            when 'cancelled' then format('select * from stagebus.retry_tasks(%L, %s, '
+                'status => ''cancelled'');', p_job_id, f.stage)
+            when 'failed' then format('select * from stagebus.retry_tasks(%L, %s);', p_job_id,
+                f.stage)
+            else '-- nothing to mend' end
     from stagebus_data.jobs as j
     left join lateral (
-        select s.stage, s.failed, t.error
-        from stagebus_data.stages as s
-        left join lateral (
+        select s.stage, 'failed' as retry, s.failed as tasks, (
             select e.error
             from stagebus_data.failed_tasks as e
             where e.job_id = s.job_id and e.stage = s.stage
             limit 1
-        ) as t on true
+        ) as error
+        from stagebus_data.stages as s
         where s.job_id = j.job_id and s.failed > 0
+        union all
+        select s.stage, 'cancelled', s.cancelled, null
+        from stagebus_data.stages as s
+        where s.job_id = j.job_id and s.ending = 'deadline' and s.cancelled > 0
     ) as f on true
     where j.job_id = p_job_id and j.ended_at is not null;
 $$;

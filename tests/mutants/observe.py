@@ -5,6 +5,8 @@ from __future__ import annotations
 from tests.mutants.mutant import Mutant
 
 WHY = "tests/observe/test_why_stuck.py"
+OUT = "tests/observe/test_why_stuck_publishing.py"
+VIEWS = "tests/observe/test_views.py"
 DOCTOR = "tests/observe/test_doctor.py"
 VERIFY = "tests/observe/test_verify_job.py"
 LITTLE = "tests/observe/test_views_read_little.py"
@@ -41,7 +43,7 @@ MUTANTS = (
         " end,\n",
         "        'paused destination',\n",
         "who looks for a colleague's reason does not look at the key",
-        (f"{WHY}::test_a_revoked_key",),
+        (f"{OUT}::test_a_revoked_key",),
     ),
     Mutant(
         "a-pause-concerns-every-job",
@@ -49,7 +51,7 @@ MUTANTS = (
         "        where b.job_id = p_job_id and b.state in ('pending_queue', 'publishing')\n",
         "        where b.job_id = p_job_id\n",
         "a job is said to wait for a destination that has all its messages",
-        (f"{WHY}::test_a_destination_that_no_batch_of_the_job_waits_for_is_no_cause",),
+        (f"{OUT}::test_a_destination_that_no_batch_of_the_job_waits_for_is_no_cause",),
     ),
     Mutant(
         "messages-are-missed-while-one-is-worked-on",
@@ -68,12 +70,52 @@ MUTANTS = (
         (f"{WHY}::test_a_task_that_is_tried_again_holds_up_no_stage_that_has_other_work",),
     ),
     Mutant(
+        "a-spent-rate-limit-is-no-cause",
+        "sql/60_observe/causes_in_publishing.sql",
+        "    where d.paused_at is null and d.paid_until > m.now\n",
+        "    where d.paused_at is null and d.paid_until < m.now\n",
+        "who waits for a limit is told to start more bridges",
+        (f"{OUT}::test_a_rate_limit_that_is_spent",),
+    ),
+    Mutant(
+        "what-is-given-back-looks-as-if-it-ran",
+        "sql/60_observe/causes_in_batches.sql",
+        "            and b.claim_epoch >= 3 and b.last_error is not null\n",
+        "            and b.claim_epoch >= 1000 and b.last_error is not null\n",
+        "a job is said to run while the broker is away",
+        (f"{OUT}::test_a_broker_that_is_away",),
+    ),
+    Mutant(
+        "a-passed-deadline-is-mended-as-a-failure",
+        "sql/60_observe/causes_in_working.sql",
+        ", %s, status => ''cancelled'');  -- '\n                'it then has no deadline'",
+        ", %s);  -- '\n                'it then has no deadline'",
+        "the statement finds no task, and the job waits on",
+        (f"{WHY}::test_a_stage_whose_deadline_has_passed_and_whose_job_waits",),
+    ),
+    Mutant(
+        "a-cancelled-stage-looks-published",
+        "sql/60_observe/job_progress.sql",
+        "    where (s.ended_at is null or s.cancelled > 0)\n",
+        "    where s.ended_at is null\n",
+        "batches that were cancelled count as queued",
+        (f"{VIEWS}::test_progress_of_a_cancelled_stage_counts_the_batches_that_went_out",),
+    ),
+    Mutant(
+        "progress-of-old-jobs-reads-their-batches",
+        "sql/60_observe/job_progress.sql",
+        "    where (s.ended_at is null or s.cancelled > 0)\n        and ",
+        "    where ",
+        "a look at what runs takes as long as there are batches of old jobs",
+        (f"{LITTLE}::test_progress_of_what_has_ended_reads_neither_batches_nor_counters",),
+    ),
+    Mutant(
         "a-dead-bridge-counts-as-alive",
         "sql/60_observe/bridges.sql",
         "b.seen_at > stagebus.clock() - interval '1 minute' as alive",
         "b.seen_at > stagebus.clock() - interval '1 day' as alive",
         "nobody hears for a day that nothing is published",
-        (f"{WHY}::test_no_bridge_is_alive",),
+        (f"{OUT}::test_no_bridge_is_alive",),
     ),
     Mutant(
         "only-an-idle-session-holds-back-vacuum",

@@ -16,53 +16,9 @@ from bridge.replay import code_digest
 from tests.client import Client
 from tests.conftest import GIVEN, another_postgres, version
 from tests.eventually import eventually
-
-#: What the server of most tests is told, for speed.
-OF_TESTS = "^(fsync|full_page_writes|synchronous_commit|autovacuum) is off"
-
-
-def report(client: Client, bridge_id: UUID, code: str | None = None, release: str = "1.0") -> None:
-    client.execute(
-        "select stagebus.report_bridge(%s, 'host', 7, %s, %s)",
-        bridge_id,
-        release,
-        code_digest() if code is None else code,
-    )
-
-
-def findings(client: Client, code: str | None = None) -> list[Any]:
-    return client.rows(
-        "select * from stagebus.doctor(%s) where severity <> 'ok' and finding !~ %s",
-        code,
-        OF_TESTS,
-    )
-
-
-def the_finding(client: Client, severity: str, *words: str) -> Any:
-    (row,) = findings(client)
-    assert row.severity == severity
-    for word in words:
-        assert word in row.finding
-    return row
-
-
-def later(client: Client, **time: float) -> None:
-    """The bridge is alive all the while."""
-    client.advance(timedelta(**time))
-    report(client, client.bridge_id)
-
-
-def mend(client: Client, row: Any) -> None:
-    """Types what it says, as an operator."""
-    client.session("stagebus_operator").execute(row.fix)
-
-
-@pytest.fixture
-def healthy(client: Client) -> Client:
-    """A bridge is alive, so that nothing is to be said."""
-    report(client, client.bridge_id)
-    assert findings(client) == []
-    return client
+from tests.observe import troubles
+from tests.observe.findings import findings, mend, the_finding
+from tests.observe.troubles import later, report
 
 
 @pytest.fixture(scope="module")
@@ -79,7 +35,7 @@ def own_client(own_url: str) -> Iterator[Client]:
     """A session there; nothing is to be said."""
     with Client(own_url) as session:
         session.execute("delete from stagebus_data.test_clock")
-        report(session, session.bridge_id)
+        report(session)
         session.execute(
             "delete from stagebus_data.bridges where bridge_id <> %s", session.bridge_id
         )
@@ -92,12 +48,7 @@ def severities(client: Client) -> list[str]:
 
 
 def test_a_session_that_holds_back_vacuum(healthy: Client) -> None:
-    holding = healthy.session()
-    holding.execute("begin isolation level repeatable read")
-    holding.execute("select 1")
-    assert findings(healthy) == []
-    later(healthy, minutes=6)
-    pid = holding.connection.info.backend_pid
+    pid = troubles.holding_back(healthy, healthy.session())
     row = the_finding(healthy, "warning", f"session {pid}", "idle in transaction", "since")
     healthy.execute(row.fix)
     eventually(lambda: findings(healthy) == [])
@@ -109,13 +60,7 @@ def test_of_another_roles_session_an_operator_sees_its_age_in_transactions(healt
     holding.execute("select 1")
     operator = healthy.session("stagebus_operator")
     assert findings(operator) == []
-    # Subtransactions take a number each.
-    healthy.execute(
-        "do $$ begin for i in 1..100001 loop begin"
-        " insert into stagebus_data.task_keys values (gen_random_uuid(), 1, 'x', 1);"
-        " raise exception using errcode = 'SB999'; exception when sqlstate 'SB999' then null; end;"
-        " end loop; end $$"
-    )
+    troubles.many_transactions(healthy)
     pid = holding.connection.info.backend_pid
     (row,) = (r for r in findings(operator) if "session" in r.finding)
     assert f"session {pid}" in row.finding
@@ -143,13 +88,7 @@ def test_a_replication_slot_that_nobody_uses(own_client: Client) -> None:
 def test_a_queue_of_notifications_that_fills(own_client: Client) -> None:
     if version() < 17:
         pytest.skip("before PostgreSQL 17 the queue has 8 GB: max_notify_queue_pages is new there")
-    laggard = own_client.session()
-    laggard.execute("listen filler")
-    laggard.execute("begin")
-    laggard.execute("select 1")
-    while own_client.value("select pg_notification_queue_usage() <= 0.6"):
-        own_client.execute("select pg_notify('filler', repeat('x', 7900))")
-    pid = laggard.connection.info.backend_pid
+    pid = troubles.full_notify_queue(own_client, own_client.session())
     row = the_finding(own_client, "critical", "queue of notifications", f"perhaps {pid}")
     own_client.execute(row.fix)
     eventually(lambda: severities(own_client) == ["ok"])
@@ -252,31 +191,28 @@ def test_bridges_with_other_code_than_is_installed(healthy: Client) -> None:
 
 
 def test_a_stale_code_digest(healthy: Client, database_url: str) -> None:
-    healthy.execute("update stagebus_data.installed_code set digest = 'of last year'")
-    healthy.execute("select stagebus.forget_bridge(%s)", healthy.bridge_id)
-    report(healthy, healthy.bridge_id, "of last year")
+    troubles.stale_code(healthy)
     assert findings(healthy) == []
     (row,) = findings(healthy, code_digest())
     assert row.severity == "warning"
     assert row.fix == "-- stagebus migrate"
     migrate(database_url)
     healthy.execute("select stagebus.forget_bridge(%s)", healthy.bridge_id)
-    report(healthy, healthy.bridge_id)
+    report(healthy)
     assert findings(healthy, code_digest()) == []
 
 
 def test_leases_that_ran_out_of_a_paused_destination(healthy: Client) -> None:
-    healthy.create_stage_tasks(healthy.create_job(), 1, "h3_hexagon", 5)
-    healthy.claim_batches(1, bridge_id=uuid4())
-    healthy.execute("select stagebus.pause_destination('tasks', 'the queue moves')")
-    later(healthy, minutes=2)
-    lease, paused = findings(healthy)
-    assert "1 batches for tasks are leased" in lease.finding
+    troubles.quiet(healthy)
+    troubles.expired_leases(healthy)
+    lease, paused, dead = findings(healthy)
+    assert "2 batches for tasks are leased" in lease.finding
     assert "tasks is paused" in paused.finding
     assert "the queue moves" in paused.finding
+    assert "went without a word" in dead.finding
     mend(healthy, lease)
-    assert len(healthy.publish()) == 5
-    assert findings(healthy) == []
+    assert len(healthy.publish()) == 4
+    assert findings(healthy) == [dead]
 
 
 def test_attempts_that_nobody_ended(healthy: Client) -> None:
@@ -309,7 +245,7 @@ def test_an_order_whose_steps_fail(healthy: Client) -> None:
 
 
 def test_next_weeks_partition_is_missing(healthy: Client) -> None:
-    later(healthy, weeks=5)
+    troubles.missing_partition(healthy)
     mend(healthy, the_finding(healthy, "warning", "partition of tasks"))
     assert findings(healthy) == []
 

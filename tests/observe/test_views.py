@@ -9,7 +9,7 @@ from uuid import UUID
 
 import pytest
 
-from tests.client import Client
+from tests.client import Client, PublishedStage
 
 TOKEN, OTHER = UUID(int=1), UUID(int=2)
 STATES = (
@@ -108,6 +108,34 @@ def test_progress_counts_all_batches_and_those_that_are_queued(client: Client) -
     client.publish()
     progress = client.progress(published.job_id)
     assert (progress.batches, progress.queued_batches) == (4, 4)
+
+
+def test_progress_of_a_cancelled_stage_counts_the_batches_that_went_out(client: Client) -> None:
+    client.set_task_type("work", batch_size=2)
+    job_id = client.create_job()
+    client.create_stage_tasks(job_id, 1, "work", 6)
+    client.finish_batch(client.claim())
+    client.order("cancel_stage", job_id, 1)
+    client.work_orders()
+    assert client.stage(job_id).status == "cancelled"
+    progress = client.progress(job_id)
+    assert (progress.batches, progress.queued_batches) == (3, 1)
+    assert shown(client, job_id) == client.task_states(job_id) == {"cancelled": 6}
+
+
+def test_progress_of_a_stage_that_was_retried_counts_all_its_batches(client: Client) -> None:
+    published = client.published_stage(2)
+    client.end_stage_of(published.job_id, 1, failing=1)
+    client.order("retry_tasks", published.job_id, 1)
+    client.work_orders()
+    client.maintain()
+    progress = client.progress(published.job_id)
+    assert (progress.batches, progress.queued_batches) == (2, 1)
+    assert shown(client, published.job_id) == {"completed": 1, "pending_queue": 1}
+    client.run_stage(PublishedStage(published.job_id, 1, client.publish()))
+    progress = client.progress(published.job_id)
+    assert (progress.batches, progress.queued_batches) == (2, 2)
+    assert shown(client, published.job_id) == {"completed": 2}
 
 
 def test_progress_is_read_from_counters_in_every_part_of_the_tree(client: Client) -> None:

@@ -71,6 +71,30 @@ def test_progress_of_a_job_reads_its_batches(backlog: Client) -> None:
     assert read(backlog, "batches", query, jobs(backlog)[3]) <= BATCHES
 
 
+def test_progress_of_what_has_ended_reads_neither_batches_nor_counters(backlog: Client) -> None:
+    """Of nine jobs every task was completed."""
+    done = jobs(backlog)[:-1]
+    for end in (
+        "counter_slots set completed = open_tasks, open_tasks = 0",
+        "counter_groups set open_slots = 0",
+        "stages set state = 'completed', completed = task_count, open_groups = 0, ended_at = now()",
+    ):
+        backlog.execute(f"update stagebus_data.{end} where job_id = any(%s)", done)
+    query = "select * from stagebus.job_progress"
+    assert [(row.completed, row.queued_batches) for row in backlog.rows(query + " order by 1")] == [
+        *[(3 * BATCHES, BATCHES)] * 9,
+        (0, 0),
+    ]
+    assert read(backlog, "batches", query) <= BATCHES
+    assert read(backlog, "counter_slots", query) <= backlog.count("counter_slots") // 10
+
+
+def test_progress_reads_each_batch_and_each_counter_once(backlog: Client) -> None:
+    query = "select * from stagebus.job_progress"
+    assert read(backlog, "batches", query) <= backlog.count("batches")
+    assert read(backlog, "counter_slots", query) <= backlog.count("counter_slots")
+
+
 def test_a_destination_reads_what_waits_for_it(backlog: Client) -> None:
     backlog.claim_batches(7)
     query = "select * from stagebus.destination_status"

@@ -2,165 +2,20 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
-from typing import Any
-from uuid import UUID, uuid4
+from uuid import uuid4
 
 import pytest
 
 from tests.client import Client, PublishedStage
-from tests.plans.functions import create_function
+from tests.observe import troubles
+from tests.observe.causes import causes, mend, the_cause, why
+from tests.observe.troubles import TOKEN, later, small_job
 
-TOKEN = UUID(int=1)
-
-
-@pytest.fixture(autouse=True)
-def bridge(client: Client) -> UUID:
-    """The clock stands still, and one bridge is alive."""
-    client.stop_clock()
-    client.set_task_type("work", batch_size=2, timeout="1 minute", max_attempts=2)
-    report(client, client.bridge_id)
-    return client.bridge_id
-
-
-def report(client: Client, bridge_id: UUID) -> None:
-    client.execute("select stagebus.report_bridge(%s, 'host', 7, '1.0', 'digest')", bridge_id)
-
-
-def later(client: Client, **time: float) -> None:
-    """The bridge is alive all the while."""
-    client.advance(timedelta(**time))
-    report(client, client.bridge_id)
-
-
-def why(client: Client, job_id: UUID) -> list[Any]:
-    return client.rows("select * from stagebus.why_stuck(%s)", job_id)
-
-
-def causes(client: Client, job_id: UUID) -> list[str]:
-    return [row.cause for row in why(client, job_id)]
-
-
-def the_cause(client: Client, job_id: UUID, cause: str, *evidence: str) -> Any:
-    """The one row that there is, of this cause, with these words in its evidence."""
-    (row,) = why(client, job_id)
-    assert row.cause == cause
-    for words in evidence:
-        assert words in row.evidence
-    return row
-
-
-def mend(client: Client, row: Any) -> None:
-    """Types what it says, as an operator."""
-    client.session("stagebus_operator").execute(row.fix)
-
-
-def small_job(client: Client, tasks: int = 2) -> UUID:
-    job_id = client.create_job()
-    client.create_stage_tasks(job_id, 1, "work", tasks)
-    return job_id
-
-
-def test_a_paused_destination(client: Client) -> None:
-    job_id = small_job(client)
-    client.execute("select stagebus.pause_destination('tasks', 'the queue moves')")
-    row = the_cause(client, job_id, "paused destination", "1 batches wait for tasks", "queue moves")
-    mend(client, row)
-    assert causes(client, job_id) == ["runs"]
-    assert len(client.publish()) == 2
-
-
-def test_a_revoked_key(client: Client) -> None:
-    job_id = small_job(client)
-    client.release_refused(client.claim(), "unauthorized: the key is not valid")
-    row = the_cause(client, job_id, "refused destination", "the key is not valid")
-    mend(client, row)
-    assert causes(client, job_id) == ["runs"]
-    assert len(client.publish()) == 2
-
-
-def test_a_throttled_destination(client: Client) -> None:
-    job_id = small_job(client)
-    claim = client.claim()
-    client.execute(
-        "select stagebus.release_batch(%s, %s, %s, p_destination_is => 'throttled')",
-        claim.job_id, claim.batch_id, claim.claim_epoch,
-    )  # fmt: skip
-    row = the_cause(client, job_id, "throttled destination", "leave it alone until")
-    mend(client, row)
-    assert causes(client, job_id) == ["runs"]
-
-
-def test_a_destination_that_no_batch_of_the_job_waits_for_is_no_cause(client: Client) -> None:
-    job_id = client.published_stage(2, "work").job_id
-    client.execute("select stagebus.pause_destination('tasks')")
-    assert causes(client, job_id) == ["runs"]
-
-
-@pytest.mark.parametrize("known", [True, False])
-def test_no_bridge_is_alive(client: Client, known: bool) -> None:
-    job_id = small_job(client)
-    if known:
-        client.advance(timedelta(seconds=60))
-    else:
-        client.execute("select stagebus.forget_bridge(%s)", client.bridge_id)
-    row = the_cause(
-        client, job_id, "no bridge alive", "process 7 on host" if known else "none has been heard"
-    )
-    assert row.fix == "-- start one: stagebus bridge"
-    report(client, uuid4())
-    assert "no bridge alive" not in causes(client, job_id)
-
-
-def test_a_dead_bridge_that_holds_batches(client: Client) -> None:
-    job_id = small_job(client, 4)
-    dead = uuid4()
-    report(client, dead)
-    client.claim_batches(2, bridge_id=dead)
-    later(client, minutes=2)
-    row = the_cause(client, job_id, "dead bridge", "2 batches", str(dead), "process 7 on host")
-    assert "another bridge takes them over" in row.fix
-    assert len(client.publish()) == 4
-    assert causes(client, job_id) == ["runs"]
-
-
-def test_a_batch_that_waits_behind_others(client: Client) -> None:
-    job_id = small_job(client)
-    later(client, minutes=2)
-    the_cause(client, job_id, "bridges are busy", "1 wait in all")
-    client.publish()
-    assert causes(client, job_id) != ["bridges are busy"]
-
-
-def test_held_batches(client: Client) -> None:
-    job_id = small_job(client, 4)
-    for batch in client.batches(job_id):
-        client.order("hold_batch", job_id, batch.batch_id)
-    row = the_cause(client, job_id, "held batch", "2 batches with 4 tasks")
-    mend(client, row)
-    assert causes(client, job_id) == ["runs"]
-    assert len(client.publish()) == 4
-
-
-def test_batches_whose_publish_attempts_are_spent(client: Client) -> None:
-    job_id = small_job(client, 4)
-    for claim in client.claim_batches(2):
-        client.fail_batch(claim, "the link broke", max_attempts=1)
-    row = the_cause(client, job_id, "failed batch", "2 batches with 4 tasks", "the link broke")
-    mend(client, row)
-    assert causes(client, job_id) == ["runs"]
-    assert len(client.publish()) == 4
-
-
-def test_a_batch_that_is_tried_again_and_again(client: Client) -> None:
-    job_id = small_job(client)
-    client.fail_batch(client.claim(), "the link broke")
-    the_cause(client, job_id, "sends fail", "the link broke")
+pytestmark = pytest.mark.usefixtures("quiet")
 
 
 def test_a_stage_that_nobody_sealed(client: Client) -> None:
-    job_id = client.create_job()
-    client.create_stage_tasks(job_id, 1, "work", 2, seal=False)
+    job_id = troubles.unsealed_stage(client)
     row = the_cause(client, job_id, "unsealed stage", "2 tasks so far")
     # A producer's right.
     client.execute(row.fix)
@@ -178,37 +33,32 @@ def test_a_provisional_stage(client: Client) -> None:
 
 
 def test_a_worker_that_died(client: Client) -> None:
-    published = client.published_stage(2, "work")
-    client.start(published.messages[0], TOKEN, worker="worker-7")
-    client.start(published.messages[1], TOKEN)
-    later(client, minutes=2)
-    row = the_cause(client, published.job_id, "dead worker", "2 attempts", "worker-7")
+    job_id = troubles.dead_worker(client)
+    row = the_cause(client, job_id, "dead worker", "2 attempts", "worker-7")
     mend(client, row)
-    assert "dead worker" not in causes(client, published.job_id)
-    assert client.task_states(published.job_id) == {"pending_queue": 2}
+    assert "dead worker" not in causes(client, job_id)
+    assert client.task_states(job_id) == {"pending_queue": 2}
 
 
 def test_messages_that_nobody_starts(client: Client) -> None:
-    published = client.published_stage(4, "work")
-    assert causes(client, published.job_id) == ["runs"]
-    client.run_stage(PublishedStage(published.job_id, 1, published.messages[:1]))
-    later(client, minutes=2)
-    row = the_cause(client, published.job_id, "not started", "3 tasks are on the bus")
+    job_id = troubles.never_started(client)
+    row = the_cause(client, job_id, "not started", "3 tasks are on the bus")
     mend(client, row)
     assert len(client.publish()) == 3
-    assert causes(client, published.job_id) == ["runs"]
+    assert causes(client, job_id) == ["runs"]
+
+
+def test_messages_that_wait_for_less_than_a_minute_are_no_cause(client: Client) -> None:
+    assert causes(client, client.published_stage(4, "work").job_id) == ["runs"]
 
 
 def test_a_poison_task_that_the_whole_stage_waits_for(client: Client) -> None:
-    published = client.published_stage(2, "work")
-    client.start_all(published.messages, TOKEN)
-    client.complete_task(published.task_ids[0], TOKEN)
-    client.fail_task(published.task_ids[1], TOKEN, "division by zero")
-    row = the_cause(client, published.job_id, "tasks fail", "1 tasks wait", "division by zero")
+    job_id = troubles.poison_task(client)
+    row = the_cause(client, job_id, "tasks fail", "1 tasks wait", "division by zero")
     mend(client, row)
     client.work_orders()
     client.maintain()
-    assert causes(client, published.job_id) == ["runs"]
+    assert causes(client, job_id) == ["runs"]
     assert [message.attempt for message in client.publish()] == [2]
 
 
@@ -228,10 +78,22 @@ def test_a_task_that_is_tried_again_holds_up_no_stage_that_has_other_work(client
 
 
 def test_a_failed_stage_whose_job_waits(client: Client) -> None:
-    client.set_task_type("work", tolerated_failures="0", on_failure="wait")
+    job_id = troubles.failed_stage(client)
+    row = the_cause(client, job_id, "failed stage waits", "1 failed tasks", "out of luck")
+    mend(client, row)
+    client.work_orders()
+    client.maintain()
+    client.run_stage(PublishedStage(job_id, 1, client.publish()))
+    assert client.stage(job_id).status == "completed"
+
+
+def test_a_stage_whose_deadline_has_passed_and_whose_job_waits(client: Client) -> None:
+    client.set_task_type("work", stage_timeout="1 minute", on_failure="wait")
     published = client.published_stage(2, "work")
-    client.end_stage_of(published.job_id, 1, failing=1)
-    row = the_cause(client, published.job_id, "failed stage waits", "1 failed tasks", "out of luck")
+    later(client, minutes=2)
+    client.maintain()
+    client.work_orders()
+    row = the_cause(client, published.job_id, "failed stage waits", "deadline", "2 tasks of 2")
     mend(client, row)
     client.work_orders()
     client.maintain()
@@ -240,16 +102,9 @@ def test_a_failed_stage_whose_job_waits(client: Client) -> None:
 
 
 def test_a_plan_that_fails(client: Client) -> None:
-    client.execute("create schema gis")
-    client.execute("grant usage on schema gis to stagebus_nobody")
-    tiles = create_function(client, "gis.tiles", "raise 'no such table';")
-    client.define_job_type([{"name": "a", "task_type": "work", "tasks": tiles}])
-    job_id = client.submit_job()
-    client.advance_job(job_id)
+    job_id = troubles.failing_plan(client)
     row = the_cause(client, job_id, "failing plan", "no such table", "stage a", "1 times")
-    create_function(
-        client, "gis.tiles", "return query select '{}'::jsonb from generate_series(1, 3);"
-    )
+    troubles.mend_plan(client)
     mend(client, row)
     assert causes(client, job_id) == ["runs"]
     assert client.stage(job_id).tasks == 3
@@ -299,6 +154,19 @@ def test_a_job_that_has_ended_says_how(client: Client) -> None:
     client.work_orders()
     client.maintain()
     assert len(client.publish()) == 1
+
+
+def test_a_job_that_failed_by_a_deadline_says_so(client: Client) -> None:
+    client.set_task_type("work", stage_timeout="1 minute")
+    job_id = client.published_stage(2, "work").job_id
+    later(client, minutes=2)
+    client.maintain()
+    client.work_orders()
+    row = the_cause(client, job_id, "ended", "failed", "2 tasks were cancelled", "of stage 1")
+    mend(client, row)
+    client.work_orders()
+    client.maintain()
+    assert len(client.publish()) == 2
 
 
 def test_an_unknown_job_is_refused(client: Client) -> None:
