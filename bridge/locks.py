@@ -26,6 +26,10 @@ log = EventLog("stagebus.worker")
 RENEWAL = 0.4
 LOOK = 0.2
 
+#: Renewals for which one management link is used. The SDK (7.15.0) grants the broker 10,000 replies
+#: on it and never another: the request after them waits for ever.
+RENEWALS_OF_A_LINK = 5000
+
 #: Seconds: a broker's clock may be ahead of ours.
 SHORTEST_PERIOD = 0.5
 
@@ -45,6 +49,7 @@ class Link:
         self.using = asyncio.Lock()
         """Taken by whoever calls the receiver."""
         self._held: dict[int, _Held] = {}
+        self._renewals = 0
         self._ended = False
 
     def hold(self, messages: Sequence[ServiceBusReceivedMessage]) -> None:
@@ -72,12 +77,23 @@ class Link:
                     return
                 try:
                     async with asyncio.timeout(SETTLE_DEADLINE):
+                        if self._renewals >= RENEWALS_OF_A_LINK:
+                            await self._forget_management_links()
+                        self._renewals += 1
                         await self.receiver.renew_message_lock(held.message)
                     held.due = time.monotonic() + held.period
                 except (ServiceBusError, ValueError, TimeoutError, OSError) as error:
                     # Whoever settles it, or receives next, finds out and connects again.
                     log.warning("message.lock_lost", error=" ".join(str(error).split()))
                     self.let_go([held.message])
+
+    async def _forget_management_links(self) -> None:
+        """The next request opens another."""
+        links = self.receiver._handler._mgmt_links
+        while links:
+            _, link = links.popitem()
+            await link.close()
+        self._renewals = 0
 
     def _due(self) -> list[_Held]:
         now = time.monotonic()
