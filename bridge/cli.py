@@ -10,10 +10,22 @@ import psycopg
 from bridge.archive_command import archive
 from bridge.bridge_command import bridge, list_failpoints
 from bridge.console_commands import doctor, status, wait, why
+from bridge.control_commands import pause, priority, rate_limit, resume
 from bridge.errors import StagebusError
 from bridge.local_commands import demo, local
 from bridge.migrate_commands import migrate, uninstall
 from bridge.publish_command import publish
+from bridge.steer_commands import (
+    cancel,
+    hold,
+    orders,
+    redrive,
+    retry,
+    retry_batch,
+    undo,
+    unhold,
+)
+from bridge.watch_command import watch
 
 
 class Commands(click.Group):
@@ -44,8 +56,9 @@ def main() -> None:
 
 
 COMMANDS = (
-    migrate, bridge, publish, status, wait, why, doctor, archive, uninstall, list_failpoints,
-    local, demo,
+    migrate, bridge, publish, status, watch, wait, why, doctor, cancel, retry, redrive, hold,
+    unhold, retry_batch, undo, orders, pause, resume, rate_limit, priority, archive, uninstall,
+    list_failpoints, local, demo,
 )  # fmt: skip
 
 for command in COMMANDS:
