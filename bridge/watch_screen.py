@@ -28,7 +28,7 @@ def screen(look: Look, past: Past, glyphs: Glyphs, width: int, height: int) -> l
     )
     # The rate of what ended just now says more than the average of a minute.
     tail = f"last minute  {glyphs.sparkline(rates)}  {per_second(rates[-1])}"
-    stages = _that_fit(look.stages, height - 3)
+    stages = _that_fit(look.stages, height - 2)
     left_out = len(look.stages) - len(stages)
     lines = [head, *_stage_lines(stages, past, glyphs, width)]
     if left_out:

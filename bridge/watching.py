@@ -42,7 +42,7 @@ class Look:
 def looks(
     database_url: str, job_id: UUID, every: float, timeout: float | None = None
 ) -> Iterator[Look]:
-    """A look every so many seconds, and at once when a stage has ended; the last is of the end.
+    """A look every so many seconds, and at once when a stage or the job ends; then no more.
 
     Or, when `timeout` seconds have passed, of the job as it is then. Raises NotFound for a job that
     does not exist.
