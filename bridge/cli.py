@@ -14,6 +14,7 @@ from bridge.control_commands import pause, priority, rate_limit, resume
 from bridge.errors import StagebusError
 from bridge.local_commands import demo, local
 from bridge.migrate_commands import migrate, uninstall
+from bridge.psql_command import psql
 from bridge.publish_command import publish
 from bridge.steer_commands import (
     cancel,
@@ -57,8 +58,8 @@ def main() -> None:
 
 COMMANDS = (
     migrate, bridge, publish, status, watch, wait, why, doctor, cancel, retry, redrive, hold,
-    unhold, retry_batch, undo, orders, pause, resume, rate_limit, priority, archive, uninstall,
-    list_failpoints, local, demo,
+    unhold, retry_batch, undo, orders, pause, resume, rate_limit, priority, psql, archive,
+    uninstall, list_failpoints, local, demo,
 )  # fmt: skip
 
 for command in COMMANDS:
