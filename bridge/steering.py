@@ -74,9 +74,10 @@ def give(
         try:
             given = _listed(call(connection, order(False)))
         except psycopg.OperationalError as error:
-            reason = " ".join(str(error).split())
+            if error.sqlstate is not None:
+                raise  # The server said so itself: nothing was done.
             raise DatabaseUnavailable(
-                f"whether the order was given is not known ({reason}): stagebus orders shows it"
+                f"whether the order was given is not known ({_line(error)}): stagebus orders shows"
             ) from error
         if not manner.wait:
             _print(given, manner)
@@ -99,12 +100,10 @@ def _wait(connection: Connection[TupleRow], orders: Sequence[Order], manner: Man
             time.sleep(pause)
             pause = min(pause * 2, LAST_LOOK)
             orders = [_look(connection, order) for order in orders]
-    except (KeyboardInterrupt, psycopg.OperationalError) as error:
-        reason = (
-            "" if isinstance(error, KeyboardInterrupt) else f" ({' '.join(str(error).split())})"
-        )
-        click.echo(f"not waited for any longer{reason}; the order goes on", err=True)
-        return ExitCode.NOT_YET
+    except KeyboardInterrupt:
+        click.echo("not waited for any longer; the order goes on", err=True)
+    except psycopg.OperationalError as error:
+        click.echo(f"not seen any longer ({_line(error)}); the order goes on", err=True)
     finally:
         progress.end()
     _print(orders, manner)
@@ -179,6 +178,10 @@ class _Progress:
         """Takes the line back."""
         if self._said and self._in_place:
             click.echo("\r\x1b[K", nl=False, err=True)
+
+
+def _line(error: psycopg.Error) -> str:
+    return " ".join(str(error).split())
 
 
 def _listed(orders: Orders) -> list[Order]:

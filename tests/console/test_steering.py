@@ -13,8 +13,11 @@ from uuid import UUID, uuid4
 
 import pytest
 from click.testing import CliRunner, Result
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from bridge.cli import main
+from tests.bridge.conftest import through_gate
+from tests.bridge.gate import Gate
 from tests.client import Client
 from tests.console.terminal import on_terminal
 from tests.eventually import eventually
@@ -173,7 +176,47 @@ def test_ctrl_c_ends_the_waiting_and_the_order_goes_on(
         terminal.process.send_signal(signal.SIGINT)
         assert terminal.end() == 5
     assert "the order goes on" in terminal.text
+    assert f"order 1, cancel_job, job {job_id}: working" in " ".join(terminal.text.split())
     assert client.order_row(1).status == "working"
+
+
+def test_an_order_whose_answer_was_lost_may_have_been_given(
+    client: Client, database_url: str, job_id: UUID
+) -> None:
+    batch_id = client.batches(job_id)[0].batch_id
+    parts = conninfo_to_dict(database_url)
+    with (
+        Gate(str(parts["host"]), int(str(parts["port"]))) as gate,
+        ThreadPoolExecutor(1) as pool,
+    ):
+        with client.transaction():
+            client.rows("select from stagebus_data.batches for update")
+            asking = pool.submit(run, through_gate(database_url, gate), "hold", job_id, batch_id)
+            other = client.session()
+            eventually(
+                lambda: other.value(
+                    "select count(*) from pg_stat_activity"
+                    " where datname = current_database() and wait_event_type = 'Lock'"
+                )
+            )
+            gate.hold_answers()
+        eventually(lambda: client.count("orders"))
+        gate.cut()
+        result = asking.result(timeout=30)
+    assert result.exit_code == 1
+    assert "whether the order was given is not known" in result.stderr
+
+
+def test_an_order_that_the_server_gave_up_was_not_given(
+    client: Client, database_url: str, job_id: UUID
+) -> None:
+    batch_id = client.batches(job_id)[0].batch_id
+    with client.transaction():
+        client.rows("select from stagebus_data.batches for update")
+        url = make_conninfo(database_url, options="-c lock_timeout=100ms")
+        result = run(url, "hold", job_id, batch_id)
+    assert (result.exit_code, "the database says: canceling" in result.stderr) == (1, True)
+    assert client.count("orders") == 0
 
 
 def test_retrying_many_is_asked_about_and_few_are_not(
