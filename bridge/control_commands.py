@@ -33,7 +33,7 @@ def _rate(_context: click.Context, _parameter: click.Parameter, value: str) -> f
 @json_option
 @database_url_option
 def pause(destination: str, reason: str | None, as_json: bool, database_url: str) -> None:
-    """Publish nothing more to a destination, until `stagebus resume`.
+    """Keep all of a destination back, until `stagebus resume`.
 
     A send that is under way is finished. Needs the role stagebus_operator.
     """
@@ -60,7 +60,9 @@ def resume(destination: str, as_json: bool, database_url: str) -> None:
 def rate_limit(
     destination: str, per_second: float | None, as_json: bool, database_url: str
 ) -> None:
-    """Limit what all bridges together take to a destination: N tasks a second.
+    """Limit the tasks a second that go to a destination.
+
+    All bridges together take no more to it than N.
 
     Needs the role stagebus_operator.
     """
@@ -73,8 +75,9 @@ def rate_limit(
 @json_option
 @database_url_option
 def priority(job_id: UUID, priority: int, as_json: bool, database_url: str) -> None:
-    """Set a job's share of what is published while others wait: 0 to 9.
+    """Set a job's share of what is published.
 
-    It is 5 at first; each step up doubles it. Needs the role stagebus_operator.
+    0 to 9; it counts while others wait. It is 5 at first; each step up doubles it. Needs the role
+    stagebus_operator.
     """
     show(controls.set_priority(database_url, job_id, priority), JOB, as_json)

@@ -14,10 +14,10 @@ from bridge.replay import directory
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED, metavar="[PSQL'S ARGUMENTS]...")
 @database_url_option
 def psql(arguments: tuple[str, ...], database_url: str) -> None:
-    """Open psql, in which :status, :stuck, :doctor, :top and :watch answer.
+    """Open psql, with words that answer.
 
-    It sets PSQLRC to the file psqlrc of this installation, beside which the scripts are. It wants a
-    psql of version 13 or later on the PATH.
+    These are :status, :watch, :top, :stuck and :doctor. It sets PSQLRC to the file psqlrc of this
+    installation, beside which the scripts are. It wants a psql of version 13 or later on the PATH.
     """
     scripts = directory("sql") / "psql"
     environment = {**os.environ, "PSQLRC": str(scripts / "psqlrc")}

@@ -36,10 +36,10 @@ ORDERS = (
 @yes_option
 @gives_order
 def cancel(job_id: UUID, stage: int | None, manner: Manner, database_url: str) -> ExitCode:
-    """Cancel a job, or one stage of it: what has not ended, and what runs.
+    """Cancel what has not ended of a job, or of one stage.
 
-    Says how many tasks that is, and asks. A provisional stage is withdrawn. `stagebus undo` takes
-    it back. Needs the role stagebus_operator.
+    What runs, too. It says how many tasks that is, and asks. A provisional stage is withdrawn.
+    `stagebus undo` takes it back. Needs the role stagebus_operator.
     """
 
     def order(dry_run: bool) -> client.Call[client.Order]:
@@ -74,10 +74,10 @@ def retry(
     manner: Manner,
     database_url: str,
 ) -> ExitCode:
-    """Give tasks of a stage one more attempt: those that failed, by a filter.
+    """Give failed tasks of a stage one more attempt.
 
-    A stage that has ended reopens. It says how many tasks that is, and asks when they are 1,000 or
-    more. Needs the role stagebus_operator.
+    All of them, or those that match. A stage that has ended reopens. It says how many tasks that
+    is, and asks when they are 1,000 or more. Needs the role stagebus_operator.
     """
 
     def order(dry_run: bool) -> client.Call[client.Order]:
@@ -192,10 +192,10 @@ def retry_batch(
 @yes_option
 @gives_order
 def undo(order_id: int, manner: Manner, database_url: str) -> ExitCode:
-    """Take an order back: a hold by its opposite, a cancelling by retrying what it cancelled.
+    """Take a hold or a cancelling back.
 
-    Asks when it cancelled 1,000 tasks or more. `stagebus orders` has the numbers. Needs the role
-    stagebus_operator.
+    A hold by its opposite, a cancelling by retrying what it cancelled. Asks when it cancelled
+    1,000 tasks or more. `stagebus orders` has the numbers. Needs the role stagebus_operator.
     """
 
     def order(dry_run: bool) -> client.Call[list[client.Order]]:

@@ -12,7 +12,9 @@ from pathlib import Path
 from uuid import UUID, uuid4
 
 import pytest
+from click.testing import CliRunner
 
+from bridge.cli import main
 from bridge.replay import code_files
 from tests.client import Client
 from tests.conftest import CALLER
@@ -168,9 +170,10 @@ def test_the_words_of_psqlrc_answer_and_change_no_setting(
     """As `stagebus psql` has it, with a psql on the PATH."""
     (tmp_path / "psql").symlink_to(psql_binary())
     typed = [":status", ":top", ":stuck", ":doctor"]
+    program = "from bridge.psql_command import psql; psql()"
     script = "\\pset format csv\n\\pset null nothing\n" + "\n".join(typed)
     done = subprocess.run(
-        [sys.executable, "-m", "bridge", "psql", "-v", "ON_ERROR_STOP=1"],
+        [sys.executable, "-c", program, "-v", "ON_ERROR_STOP=1"],
         cwd=ROOT,
         env={
             **os.environ,
@@ -189,19 +192,11 @@ def test_the_words_of_psqlrc_answer_and_change_no_setting(
     assert done.stdout.splitlines()[-2:] == ["Output format is csv.", 'Null display is "nothing".']
 
 
-def test_no_psql_is_an_error_that_says_where_the_scripts_are(
-    database_url: str, tmp_path: Path
-) -> None:
-    done = subprocess.run(
-        [sys.executable, "-m", "bridge", "psql"],
-        cwd=ROOT,
-        env={**os.environ, "STAGEBUS_DATABASE_URL": database_url, "PATH": str(tmp_path)},
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=60,
+def test_no_psql_is_an_error_that_says_where_the_scripts_are(tmp_path: Path) -> None:
+    result = CliRunner().invoke(
+        main, ["psql", "--database-url", "dbname=none"], env={"PATH": str(tmp_path)}
     )
-    assert (done.returncode, str(SCRIPTS) in done.stderr) == (1, True)
+    assert (result.exit_code, str(SCRIPTS) in result.output) == (1, True)
 
 
 def test_they_are_no_code_that_is_replayed() -> None:
