@@ -23,7 +23,7 @@ from bridge.steer_options import (
 )
 from bridge.steering import MANY, ExitCode, Manner, give
 
-#: The columns that fit a terminal; --json has them all.
+#: The columns for people; --json has them all.
 ORDERS = (
     "order_id", "action", "status", "job_id", "stage", "tasks", "tasks_done", "ordered_by",
     "ordered_at", "reason",

@@ -149,7 +149,7 @@ def describe(order: Order) -> str:
         about = f"stage {order.stage} of {about}"
     what = f"{order.action}, {about}"
     if order.order_id is None:
-        return f"{what}: {order.tasks:,} tasks; {order.note}"
+        return f"{what}: {order.tasks:,} tasks ({order.note})"
     counts = f"{order.tasks_done:,} of {order.tasks:,} tasks"
     note = "" if order.note == order.status else f"; {order.note}"
     return f"order {order.order_id}, {what}: {order.status}, {counts}{note}"
