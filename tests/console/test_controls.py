@@ -1,4 +1,7 @@
-"""`stagebus pause`, `resume`, `rate-limit` and `priority` set what they say, and show it."""
+"""`stagebus pause`, `resume`, `rate-limit` and `priority` set what they say, and show it.
+
+And what these and the commands that give orders refuse.
+"""
 
 from __future__ import annotations
 
@@ -50,22 +53,31 @@ def test_a_job_has_a_priority(client: Client, database_url: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "arguments",
+    ("arguments", "rule"),
     [
-        ("pause", "nowhere"),
-        ("resume", "nowhere"),
-        ("rate-limit", "nowhere", "5"),
-        ("rate-limit", "tasks", "0"),
-        ("rate-limit", "tasks", "nan"),
-        ("priority", UUID(int=7), "5"),
+        (("pause", "nowhere"), "destination 'nowhere' does not exist"),
+        (("resume", "nowhere"), "destination 'nowhere' does not exist"),
+        (("rate-limit", "nowhere", "5"), "destination 'nowhere' does not exist"),
+        (("rate-limit", "tasks", "0"), "a rate limit of 0 is not usable"),
+        (("rate-limit", "tasks", "nan"), "is not usable"),
+        (("priority", UUID(int=7), "5"), "does not exist"),
+        (("cancel", UUID(int=7), "--yes"), "does not exist"),
+        (("cancel", UUID(int=7)), "does not exist"),
+        (("retry", UUID(int=7), "--stage", 1), "does not exist"),
+        (("redrive", UUID(int=7), "--stage", 1), "does not exist"),
+        (("hold", UUID(int=7), UUID(int=7)), "does not exist"),
+        (("unhold", UUID(int=7), UUID(int=7)), "does not exist"),
+        (("retry-batch", UUID(int=7), UUID(int=7)), "does not exist"),
+        (("undo", 7), "order 7 does not exist"),
     ],
 )
 def test_what_is_refused_is_told_in_one_line(
-    database_url: str, arguments: tuple[object, ...]
+    database_url: str, arguments: tuple[object, ...], rule: str
 ) -> None:
     result = run(database_url, *arguments)
     assert (result.exit_code, result.stdout) == (1, "")
     assert result.stderr.startswith("Error: ")
+    assert rule in result.stderr
     assert result.stderr.count("\n") == 1
 
 
@@ -77,6 +89,16 @@ def test_what_is_refused_is_told_in_one_line(
         ("rate-limit", "tasks", "few"),
         ("priority", UUID(int=7), "10"),
         ("priority", "tomorrow", "5"),
+        ("cancel", "tomorrow"),
+        ("cancel", UUID(int=7), "--stage", 0),
+        ("retry", UUID(int=7)),
+        ("retry", UUID(int=7), "--stage", 1, "--parameters", "{"),
+        ("retry", UUID(int=7), "--stage", 1, "--parameters", "[]"),
+        ("retry", UUID(int=7), "--stage", 1, "--status", "queued"),
+        ("retry", UUID(int=7), "--stage", 1, "--at-most", 0),
+        ("hold", UUID(int=7)),
+        ("undo", 0),
+        ("orders", "--limit", 0),
     ],
 )
 def test_a_wrong_call_exits_with_2(database_url: str, arguments: tuple[object, ...]) -> None:
