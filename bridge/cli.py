@@ -10,10 +10,23 @@ import psycopg
 from bridge.archive_command import archive
 from bridge.bridge_command import bridge, list_failpoints
 from bridge.console_commands import doctor, status, wait, why
+from bridge.control_commands import pause, priority, rate_limit, resume
 from bridge.errors import StagebusError
 from bridge.local_commands import demo, local
 from bridge.migrate_commands import migrate, uninstall
+from bridge.psql_command import psql
 from bridge.publish_command import publish
+from bridge.steer_commands import (
+    cancel,
+    hold,
+    orders,
+    redrive,
+    retry,
+    retry_batch,
+    undo,
+    unhold,
+)
+from bridge.watch_command import watch
 
 
 class Commands(click.Group):
@@ -29,6 +42,15 @@ class Commands(click.Group):
             hint = f" Hint: {error.diag.message_hint}" if error.diag.message_hint else ""
             raise click.ClickException(f"the database says: {text}{hint}") from error
 
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """By what they are for, instead of by name."""
+        room = formatter.width - 6 - max(map(len, self.commands))
+        for title, section in SECTIONS.items():
+            with formatter.section(title):
+                formatter.write_dl(
+                    [(str(each.name), each.get_short_help_str(room)) for each in section]
+                )
+
 
 @click.group(
     cls=Commands,
@@ -43,10 +65,16 @@ def main() -> None:
     """
 
 
-COMMANDS = (
-    migrate, bridge, publish, status, wait, why, doctor, archive, uninstall, list_failpoints,
-    local, demo,
-)  # fmt: skip
+SECTIONS: dict[str, tuple[click.Command, ...]] = {
+    "Look": (status, watch, wait, why, doctor, orders, archive, psql),
+    "Steer": (
+        cancel, retry, redrive, hold, unhold, retry_batch, undo,
+        pause, resume, rate_limit, priority,
+    ),
+    "Run": (migrate, bridge, publish, uninstall),
+    "Try out": (local, demo, list_failpoints),
+}  # fmt: skip
 
-for command in COMMANDS:
-    main.add_command(command)
+for section in SECTIONS.values():
+    for command in section:
+        main.add_command(command)

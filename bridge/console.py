@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from enum import IntEnum
 from typing import LiteralString
 from uuid import UUID
 
 import psycopg
-from psycopg.rows import DictRow, dict_row
+from psycopg.rows import dict_row
 
 from bridge.errors import NotFound
+from bridge.printing import Rows
 from bridge.replay import code_digest
 
 #: Seconds between two looks at a job, should its notification be missed.
@@ -50,8 +51,6 @@ HEALTH = {
     "warning": Health.WARNING,
     "critical": Health.CRITICAL,
 }
-
-Rows = Sequence[DictRow]
 
 
 def jobs_status(database_url: str) -> Rows:
@@ -109,6 +108,18 @@ def doctor(database_url: str) -> Rows:
     return _query(database_url, "select * from stagebus.doctor(%s)", code_digest())
 
 
+def orders(database_url: str, job_id: UUID | None, working: bool, limit: int) -> Rows:
+    """The orders, newest first: of all jobs or the one, those that are worked off or all."""
+    return _query(
+        database_url,
+        "select * from stagebus.orders where job_id = coalesce(%s, job_id)"
+        " and (status = 'working' or not %s) order by order_id desc limit %s",
+        job_id,
+        working,
+        limit,
+    )
+
+
 def wait_for_end(
     database_url: str,
     job_id: UUID,
@@ -151,29 +162,6 @@ def wait_for_end(
                 return ExitCode.TIMED_OUT
             for _ in connection.notifies(timeout=left, stop_after=1):
                 pass
-
-
-def as_table(rows: Rows) -> str:
-    """A line of names and a line per row, aligned: numbers to the right, the rest to the left."""
-    if not rows:
-        return "nothing to show"
-    names = list(rows[0])
-    cells = [[_cell(row[name]) for name in names] for row in rows]
-    numeric = [all(isinstance(row[name], int | float) for row in rows) for name in names]
-    widths = [
-        max(len(name), *(len(line[column]) for line in cells)) for column, name in enumerate(names)
-    ]
-    return "\n".join(
-        "  ".join(
-            text.rjust(width) if right else text.ljust(width)
-            for text, width, right in zip(line, widths, numeric, strict=True)
-        ).rstrip()
-        for line in [names, *cells]
-    )
-
-
-def _cell(value: object) -> str:
-    return "-" if value is None else str(value)
 
 
 def _query(database_url: str, query: LiteralString, *arguments: object) -> Rows:

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Sequence
-from typing import Any
 from uuid import UUID
 
 import click
 
 from bridge import console
 from bridge.options import STAGE, Seconds, database_url_option
-
-json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
+from bridge.printing import json_option, print_json, show
 
 #: The columns that fit a terminal; --json has them all.
 PROGRESS = (
@@ -65,11 +61,11 @@ def status(
     if job_id is None:
         if stage is not None or batches or batch_id is not None:
             raise click.UsageError("--stage, --batches and --batch need a JOB")
-        _show(console.jobs_status(database_url), ("job_id", "job_type", *PROGRESS), as_json)
+        show(console.jobs_status(database_url), ("job_id", "job_type", *PROGRESS), as_json)
     elif batches or batch_id is not None:
-        _show(console.batches_status(database_url, job_id, stage, batch_id), BATCHES, as_json)
+        show(console.batches_status(database_url, job_id, stage, batch_id), BATCHES, as_json)
     else:
-        _show(console.job_status(database_url, job_id, stage), PROGRESS, as_json)
+        show(console.job_status(database_url, job_id, stage), PROGRESS, as_json)
 
 
 @click.command()
@@ -77,9 +73,15 @@ def status(
 @click.option("--stage", type=STAGE, help="Wait for the end of this stage only.")
 @click.option("--timeout", type=Seconds(0), metavar="SECONDS", help="Wait no longer.")
 @click.option("--quiet", is_flag=True, help="Print nothing; the exit code says it all.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON, once, at the end.")
 @database_url_option
 def wait(
-    job_id: UUID, stage: int | None, timeout: float | None, quiet: bool, database_url: str
+    job_id: UUID,
+    stage: int | None,
+    timeout: float | None,
+    quiet: bool,
+    as_json: bool,
+    database_url: str,
 ) -> None:
     """Wait until a job has ended.
 
@@ -92,12 +94,18 @@ def wait(
                 5 not ended within --timeout
     """
 
+    seen = ""
+
     def look(text: str) -> None:
-        if not quiet:
+        nonlocal seen
+        seen = text
+        if not quiet and not as_json:
             click.echo(text)
 
     code = console.wait_for_end(database_url, job_id, stage, timeout, look)
-    if code is console.ExitCode.TIMED_OUT and not quiet:
+    if as_json:
+        print_json({"job_id": job_id, "stage": stage, "status": seen, "exit_code": int(code)})
+    elif code is console.ExitCode.TIMED_OUT and not quiet:
         click.echo(f"not ended within {timeout:g} s", err=True)
     raise SystemExit(int(code))
 
@@ -115,7 +123,7 @@ def why(job_id: UUID, as_json: bool, database_url: str) -> None:
     """
     causes = console.why_stuck(database_url, job_id)
     if as_json:
-        _print_json(causes)
+        print_json(causes)
     for cause in () if as_json else causes:
         stage = "" if cause["stage"] is None else f" (stage {cause['stage']})"
         _print_finding(f"{cause['cause']}{stage}: {cause['evidence']}", cause["fix"])
@@ -139,7 +147,7 @@ def doctor(as_json: bool, database_url: str) -> None:
     """
     findings = console.doctor(database_url)
     if as_json:
-        _print_json(findings)
+        print_json(findings)
     for finding in () if as_json else findings:
         _print_finding(f"{finding['severity']}: {finding['finding']}", finding["fix"])
     raise SystemExit(int(max(console.HEALTH[finding["severity"]] for finding in findings)))
@@ -147,22 +155,3 @@ def doctor(as_json: bool, database_url: str) -> None:
 
 def _print_finding(text: str, fix: str) -> None:
     click.echo(f"{text}\n    {fix}")
-
-
-def _show(rows: console.Rows, columns: Sequence[str], as_json: bool) -> None:
-    if as_json:
-        _print_json(rows)
-    else:
-        click.echo(console.as_table([{name: row[name] for name in columns} for row in rows]))
-
-
-def _print_json(rows: console.Rows) -> None:
-    click.echo(json.dumps(rows, default=_plain))
-
-
-def _plain(value: Any) -> str | float:
-    """Dates, durations and ids as text, decimals as numbers."""
-    try:
-        return float(value)
-    except (TypeError, ValueError):
-        return str(value)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
+
 import click
 
 from bridge import migrate as migration
 from bridge import uninstall as uninstallation
 from bridge.options import database_url_option
+from bridge.printing import print_json
 from bridge.replay import code_digest
 
 
@@ -20,8 +23,14 @@ from bridge.replay import code_digest
     default=True,
     help="Append stagebus to the database's search_path, so that `select create_job(…)` works.",
 )
+@click.option("--json", "as_json", is_flag=True, help="Print JSON, once, at the end.")
 def migrate(
-    database_url: str, rollback: str | None, check: bool, dump_sql: bool, search_path: bool
+    database_url: str,
+    rollback: str | None,
+    check: bool,
+    dump_sql: bool,
+    search_path: bool,
+    as_json: bool,
 ) -> None:
     """Bring a database to the state of this version: tables, roles, functions.
 
@@ -30,31 +39,45 @@ def migrate(
     """
     if sum((rollback is not None, check, dump_sql)) > 1:
         raise click.UsageError("--rollback, --check and --dump-sql exclude each other")
+    if dump_sql and as_json:
+        raise click.UsageError("--dump-sql prints SQL, not JSON")
     if check:
-        _check(database_url)
+        _check(database_url, as_json)
     elif dump_sql:
         click.echo(migration.script(database_url))
     elif rollback is not None:
-        for name in migration.rollback(database_url, rollback):
+        gone = migration.rollback(database_url, rollback)
+        if as_json:
+            print_json({"rolled_back": gone})
+            return
+        for name in gone:
             click.echo(f"rolled back {name}")
         click.echo("the functions were dropped; stagebus migrate brings them back")
     else:
-        for name in migration.migrate(database_url, set_search_path=search_path):
+        applied = migration.migrate(database_url, set_search_path=search_path)
+        if as_json:
+            print_json({"applied": applied, "code_digest": code_digest()})
+            return
+        for name in applied:
             click.echo(f"applied {name}")
         click.echo(f"replayed sql/ ({code_digest()[:12]})")
 
 
-def _check(database_url: str) -> None:
+def _check(database_url: str, as_json: bool) -> None:
     found = migration.status(database_url)
-    for name in found.pending:
-        click.echo(f"pending: {name}")
-    for name in found.unknown:
-        click.echo(f"applied, but not in this version: {name}")
-    if not found.digest_agrees:
-        click.echo("the functions in the database are not those of this version")
+    if as_json:
+        print_json({**asdict(found), "agrees": found.agrees})
+    else:
+        for name in found.pending:
+            click.echo(f"pending: {name}")
+        for name in found.unknown:
+            click.echo(f"applied, but not in this version: {name}")
+        if not found.digest_agrees:
+            click.echo("the functions in the database are not those of this version")
     if not found.agrees:
         raise click.ClickException("database and version differ: stagebus migrate")
-    click.echo("database and version agree")
+    if not as_json:
+        click.echo("database and version agree")
 
 
 @click.command()

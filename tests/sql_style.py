@@ -210,8 +210,9 @@ def problems(path: Path) -> Iterator[Problem]:
 
 
 def rules_for(path: Path) -> tuple[Rule, ...]:
-    """A file of migrations/ has fewer rules than one of sql/; a rollback needs no intent."""
-    if (ROOT / "sql") in path.parents:
+    """A file of migrations/, or a script for psql, has fewer rules than one of sql/; a rollback
+    needs no intent."""
+    if (ROOT / "sql") in path.parents and path.parent.name != "psql":
         return (*RULES, *CODE_RULES)
     if path.name.endswith(".rollback.sql"):
         return tuple(rule for rule in RULES if rule is not intent_comes_first)

@@ -31,7 +31,7 @@ def test_the_wheel_carries_every_file_of_sql_and_migrations(tmp_path: Path) -> N
     wanted = files_of("sql") | files_of("migrations")
     assert len(wanted) > 40
     assert wanted <= names
-    assert {"bridge/cli.py", "bridge/py.typed", "bridge/migrate.py"} <= names
+    assert {"bridge/cli.py", "bridge/py.typed", "bridge/sql/psql/psqlrc"} <= names
     assert not {name for name in names if "__pycache__" in name or name.startswith("tests/")}
 
 

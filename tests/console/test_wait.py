@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from concurrent.futures import ThreadPoolExecutor
 from uuid import UUID, uuid4
 
@@ -80,3 +81,14 @@ def test_one_stage_can_be_waited_for(client: Client, database_url: str) -> None:
     )
     assert wait(database_url, str(job_id), "--stage", "1").exit_code == 0
     assert wait(database_url, str(job_id), "--stage", "2", "--timeout", "0.1").exit_code == 5
+
+
+def test_as_json_it_says_once_how_it_ended(client: Client, database_url: str) -> None:
+    job_id = ended_job(client, "completed_with_errors")
+    result = wait(database_url, str(job_id), "--json")
+    assert result.exit_code == 3
+    assert json.loads(result.output) == {
+        "job_id": str(job_id), "stage": None, "status": "completed_with_errors", "exit_code": 3,
+    }  # fmt: skip
+    result = wait(database_url, str(client.create_job()), "--json", "--timeout", "0.1")
+    assert (result.exit_code, json.loads(result.stdout)["status"]) == (5, "created")

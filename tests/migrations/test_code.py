@@ -62,7 +62,8 @@ def test_views_in_the_database_are_those_of_sql(client: Client) -> None:
 
 def test_every_file_of_sql_is_replayed() -> None:
     folder = code_files()[0].parents[1]
-    assert set(folder.rglob("*.sql")) == set(code_files())
+    scripts = set(folder.glob("psql/*.sql"))
+    assert set(folder.rglob("*.sql")) == set(code_files()) | scripts
 
 
 def test_the_kept_schema_dump_is_current(database_url: str) -> None:

@@ -1,0 +1,126 @@
+"""A job from look to look: what has ended of it, how fast, and when it all will have."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import timedelta
+from itertools import pairwise
+from uuid import UUID
+
+import psycopg
+from psycopg.rows import DictRow, dict_row
+
+from bridge.console import ENDS
+from bridge.errors import NotFound
+from bridge.printing import Rows
+
+#: Seconds for which looks are remembered.
+MINUTE = 60.0
+
+#: Seconds of looks from which a rate can be told; before, the average since the stage was sealed.
+ENOUGH = 3.0
+
+
+@dataclass(frozen=True)
+class Look:
+    """How a job stood at one moment."""
+
+    at: float
+    """On the monotonic clock, in seconds."""
+    job_id: UUID
+    job_type: str
+    status: str
+    age: timedelta
+    """Since it was created, until it ended."""
+    stages: Rows
+    """Rows of the view job_progress, in order."""
+
+
+def looks(
+    database_url: str, job_id: UUID, every: float, timeout: float | None = None
+) -> Iterator[Look]:
+    """A look every so many seconds, and at once when a stage or the job ends; then no more.
+
+    Or, when `timeout` seconds have passed, of the job as it is then. Raises NotFound for a job that
+    does not exist.
+    """
+    deadline = None if timeout is None else time.monotonic() + timeout
+    with psycopg.connect(database_url, autocommit=True, row_factory=dict_row) as connection:
+        connection.execute("listen stagebus_jobs")
+        while True:
+            job = connection.execute(
+                "select job_id, job_type, status,"
+                " coalesce(ended_at, stagebus.clock()) - created_at as age"
+                " from stagebus.jobs where job_id = %s",
+                (job_id,),
+            ).fetchone()
+            if job is None:
+                raise NotFound(f"there is no job {job_id}")
+            # After the job: of one that has ended, all stages have.
+            stages = connection.execute(
+                "select * from stagebus.job_progress where job_id = %s order by stage", (job_id,)
+            ).fetchall()
+            look = Look(time.monotonic(), **job, stages=stages)
+            yield look
+            if look.status in ENDS or (deadline is not None and look.at >= deadline):
+                return
+            next_at = look.at + every if deadline is None else min(look.at + every, deadline)
+            for note in connection.notifies(timeout=max(next_at - time.monotonic(), 0.0)):
+                if note.payload == str(job_id):
+                    break
+
+
+def ended_tasks(stage: DictRow) -> int:
+    """How many tasks of a row of job_progress are over, whatever became of them."""
+    return int(stage["completed"] + stage["failed"] + stage["cancelled"])
+
+
+@dataclass
+class Past:
+    """The tasks that had ended at each look of the last minute, by stage."""
+
+    samples: deque[tuple[float, dict[int, int]]] = field(default_factory=deque)
+
+    def add(self, look: Look) -> None:
+        """Keeps the look, and the last one from before the minute."""
+        self.samples.append((look.at, {row["stage"]: ended_tasks(row) for row in look.stages}))
+        while len(self.samples) > 2 and self.samples[1][0] <= look.at - MINUTE:
+            self.samples.popleft()
+
+    def rate(self, stage: DictRow) -> float | None:
+        """Tasks of a stage that ended per second lately; None when that cannot be told yet."""
+        number = stage["stage"]
+        known = [(at, ended[number]) for at, ended in self.samples if number in ended]
+        since, first = known[0]
+        now, last = known[-1]
+        if now - since < ENOUGH:
+            return None if stage["rate"] is None else float(stage["rate"])
+        # A retry takes ended tasks back.
+        return max(0, last - first) / (now - since)
+
+    def seconds_left(self, stage: DictRow) -> float | None:
+        """How long the rest of a stage takes at that rate; None when nobody knows."""
+        rate = self.rate(stage)
+        open_tasks = int(stage["tasks"]) - ended_tasks(stage)
+        return open_tasks / rate if rate and open_tasks > 0 else None
+
+    def rates(self, buckets: int) -> list[float]:
+        """Tasks that ended per second, in so many parts of the last minute, the oldest first."""
+        now = self.samples[-1][0]
+        edges = [now - MINUTE + MINUTE * n / buckets for n in range(buckets + 1)]
+        counts = [self._total(at) for at in edges]
+        return [max(0.0, after - before) * buckets / MINUTE for before, after in pairwise(counts)]
+
+    def _total(self, at: float) -> float:
+        """What had ended at a moment: between two looks, as if it had been even."""
+        before = self.samples[0]
+        for sample in self.samples:
+            if sample[0] > at:
+                then, now = sum(before[1].values()), sum(sample[1].values())
+                span = sample[0] - before[0]
+                return then + (now - then) * max(0.0, at - before[0]) / span if span else then
+            before = sample
+        return sum(before[1].values())
