@@ -8,7 +8,8 @@ as $$
     select 'runs', p.stage,
         format('%s of %s tasks have ended%s; %s are being worked on, %s on the bus, %s not '
             'published', p.completed + p.failed + p.cancelled, p.tasks,
-            coalesce(format(', %s/s, the last at about %s', p.rate, p.eta), ''),
+            case when p.eta is not null
+                then format(', %s/s, the last at about %s', p.rate, p.eta) else '' end,
             p.processing, p.queued, p.pending_queue),
         '-- nothing to mend'
     from stagebus.job_progress as p
