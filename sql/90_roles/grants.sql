@@ -85,6 +85,7 @@ grant execute on function
     stagebus.forget_bridge(uuid),
     stagebus.set_priority(uuid, integer),
     stagebus.set_rate_limit(text, double precision),
+    stagebus.set_limit(text, bigint, text),
     stagebus.maintain(integer),
     stagebus.retry_tasks(uuid, integer, text, jsonb, text, text, boolean, integer),
     stagebus.redrive(uuid, integer, text, jsonb, integer, text, boolean),
@@ -137,7 +138,7 @@ grant select on
     stagebus.jobs, stagebus.stages, stagebus.batches, stagebus.tasks, stagebus.sends,
     stagebus.job_progress, stagebus.plans, stagebus.plan_progress, stagebus.orders,
     stagebus.destination_status, stagebus.bridges, stagebus.dead_tasks, stagebus.recent_errors,
-    stagebus.dead_letters
+    stagebus.dead_letters, stagebus.limits
 to stagebus_producer, stagebus_operator, stagebus_monitor;
 grant execute on function stagebus.retention_status(interval, boolean)
 to stagebus_operator, stagebus_monitor;

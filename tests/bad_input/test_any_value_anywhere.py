@@ -128,7 +128,7 @@ def right(client: Client) -> dict[str, Any]:
         "p_task_id": first.task_id, "p_task_ids": [first.task_id], "p_token": token,
         "p_attempt": 1, "p_attempts": [1], "p_nonce": first.nonce, "p_nonces": [first.nonce],
         "p_error": "why", "p_errors": ["why"], "p_destination": "tasks", "p_priority": 7,
-        "p_per_second": 10.0, "results": [Jsonb({})],
+        "p_per_second": 10.0, "p_what": "stage_tasks", "p_value": 1000, "results": [Jsonb({})],
         "p_plan": Jsonb(plan), "p_name": "a", "planned": planned,
         "filling": filling, "held": held, "unpublished": unpublished, "provisional": published_so,
         "ended": ended, "p_keep": timedelta(days=30),

@@ -454,6 +454,18 @@ CREATE TABLE stagebus_data.job_dedupe_keys (
 
 ALTER TABLE stagebus_data.job_dedupe_keys OWNER TO stagebus_owner;
 
+CREATE TABLE stagebus_data.limits (
+    what text NOT NULL,
+    role text NOT NULL,
+    value integer NOT NULL,
+    set_by text DEFAULT SESSION_USER NOT NULL,
+    set_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    CONSTRAINT limit_is_0_to_999999999 CHECK (((value >= 0) AND (value <= 999999999))),
+    CONSTRAINT limit_is_known CHECK ((what = ANY (ARRAY['job_parameter_bytes'::text, 'stage_parameter_bytes'::text, 'stage_tasks'::text, 'jobs_in_flight'::text])))
+);
+
+ALTER TABLE stagebus_data.limits OWNER TO stagebus_owner;
+
 CREATE TABLE stagebus_data.sends (
     job_id uuid NOT NULL,
     batch_id uuid NOT NULL,
@@ -657,6 +669,9 @@ ALTER TABLE ONLY stagebus_data.job_messages
 ALTER TABLE ONLY stagebus_data.jobs
     ADD CONSTRAINT jobs_pkey PRIMARY KEY (job_id);
 
+ALTER TABLE ONLY stagebus_data.limits
+    ADD CONSTRAINT limits_pkey PRIMARY KEY (what, role);
+
 ALTER TABLE ONLY stagebus_data.orders
     ADD CONSTRAINT orders_pkey PRIMARY KEY (job_id, order_id);
 
@@ -725,6 +740,8 @@ CREATE INDEX due_advances_planned ON stagebus_data.due_advances USING btree (due
 CREATE INDEX failed_tasks_by_time ON stagebus_data.failed_tasks USING btree (failed_at);
 
 CREATE INDEX job_dedupe_keys_of_a_job ON stagebus_data.job_dedupe_keys USING btree (job_id);
+
+CREATE INDEX jobs_in_flight ON stagebus_data.jobs USING btree (created_by) WHERE (ended_at IS NULL);
 
 CREATE UNIQUE INDEX one_week_is_removed_at_a_time ON stagebus_data.removals USING btree (((ended_at IS NULL))) WHERE (ended_at IS NULL);
 

@@ -72,6 +72,7 @@ MAY_EXECUTE: dict[str, set[str]] = {
     "resume_destination": {"operator"},
     "set_priority": {"operator"},
     "set_rate_limit": {"operator"},
+    "set_limit": {"operator"},
     "retry_tasks": {"operator"},
     "redrive": {"operator"},
     "retry_batch": {"operator"},
