@@ -3,6 +3,13 @@ revoke all on all tables in schema stagebus_data from public;
 revoke all on all functions in schema stagebus from public;
 revoke all on all tables in schema stagebus from public;
 revoke all on schema stagebus_data from public;
+-- PostgreSQL lets everyone use a new type.
+revoke all on type
+    stagebus_data.attempt, stagebus_data.batch_kind, stagebus_data.batch_state,
+    stagebus_data.counter, stagebus_data.ending, stagebus_data.job_state, stagebus_data.nonce,
+    stagebus_data.on_failure, stagebus_data.parameters, stagebus_data.stage_state,
+    stagebus_data.task_state, stagebus_data.tolerated_failures
+from public;
 
 grant usage on schema stagebus to
     stagebus_producer, stagebus_bridge, stagebus_worker, stagebus_operator, stagebus_monitor;

@@ -807,3 +807,27 @@ ALTER TABLE ONLY stagebus_data.stages
 
 ALTER TABLE ONLY stagebus_data.task_types
     ADD CONSTRAINT task_types_destination_fkey FOREIGN KEY (destination) REFERENCES stagebus_data.destinations(destination);
+
+REVOKE ALL ON TYPE stagebus_data.attempt FROM PUBLIC;
+
+REVOKE ALL ON TYPE stagebus_data.batch_kind FROM PUBLIC;
+
+REVOKE ALL ON TYPE stagebus_data.batch_state FROM PUBLIC;
+
+REVOKE ALL ON TYPE stagebus_data.counter FROM PUBLIC;
+
+REVOKE ALL ON TYPE stagebus_data.ending FROM PUBLIC;
+
+REVOKE ALL ON TYPE stagebus_data.job_state FROM PUBLIC;
+
+REVOKE ALL ON TYPE stagebus_data.nonce FROM PUBLIC;
+
+REVOKE ALL ON TYPE stagebus_data.on_failure FROM PUBLIC;
+
+REVOKE ALL ON TYPE stagebus_data.parameters FROM PUBLIC;
+
+REVOKE ALL ON TYPE stagebus_data.stage_state FROM PUBLIC;
+
+REVOKE ALL ON TYPE stagebus_data.task_state FROM PUBLIC;
+
+REVOKE ALL ON TYPE stagebus_data.tolerated_failures FROM PUBLIC;
