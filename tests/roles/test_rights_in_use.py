@@ -57,6 +57,7 @@ INTERNAL = {
     "final_stage",
     "final_stage_fails",
     "first_job_id_at",
+    "forget_statements",
     "gather_retries",
     "go_on_with_job",
     "group_of",

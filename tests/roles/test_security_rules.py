@@ -48,8 +48,8 @@ def test_function_search_path_mutable(client: Client) -> None:
 
 
 def test_security_definer_view(client: Client) -> None:
-    """All of ours are: their readers have no rights on the tables. None shows more to one reader than
-    to another, so that there is nothing that a function in a reader's `where` could be shown."""
+    """All of ours are: their readers have no rights on the tables. None shows more to one reader
+    than to another, so nothing is there for a function in a reader's `where` to be shown."""
     views = client.rows(
         "select c.relname, c.relowner::regrole::text,"
         " coalesce(array_to_string(c.reloptions, ',') ~* 'security_invoker=(true|on|1)', false)"
