@@ -20,10 +20,10 @@ ROOT = Path(__file__).resolve().parent.parent
 RUNS_A_CALLERS_QUERY = "create_stage_tasks_from_query"
 
 #: Where dynamic SQL is the point: a caller's query, a plan's function, a partition's DDL, each
-#: table with a job_id.
+#: table with a job_id, a statement that others prepared.
 DYNAMIC_SQL = {
     RUNS_A_CALLERS_QUERY, "ensure_partition", "call_plan_function", "drop_partition", "remove_rows",
-    "archive_job",
+    "archive_job", "forget_statements",
 }  # fmt: skip
 
 #: The one function that catches all that a plan's code may raise: the error is then on the job.

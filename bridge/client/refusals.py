@@ -166,6 +166,12 @@ class DoesNotFitInOneSend(CallRefused):
     code = "SB126"
 
 
+class BeyondALimit(CallRefused):
+    """More than an operator allows the role that made the job."""
+
+    code = "SB127"
+
+
 class StageNotPublished(CallRefused):
     """The stage was not published by publish_stage, or not with that nonce."""
 

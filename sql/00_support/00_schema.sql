@@ -84,5 +84,6 @@ exception when duplicate_object then
 end;
 $$;
 revoke all on type stagebus.advance_report from public;
+revoke all on type stagebus.advance_report from public;
 comment on type stagebus.advance_report is
     'What became of advancing a job: how many stages were made, with how many tasks.';

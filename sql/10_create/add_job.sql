@@ -31,6 +31,10 @@ begin
     perform stagebus.check_message_size(
         'jobs', 'a message of the job', octet_length(p_parameters::text)
             + octet_length(to_json(p_job_type)::text) + 256);
+    perform stagebus.check_limit(
+        'job_parameter_bytes', session_user, octet_length(p_parameters::text),
+        format('the job''s parameters have %s bytes', octet_length(p_parameters::text)),
+        'Put the data elsewhere and pass a reference');
     if coalesce(length(p_dedupe_key) not between 1 and 512, false) then
         perform stagebus.raise_error(
             'SB116', 'the dedupe key is not usable',
@@ -64,6 +68,7 @@ begin
         end loop;
     end if;
 
+    perform stagebus.check_jobs_in_flight(session_user);
     perform stagebus.ensure_partition(v_now);
     insert into jobs (job_id, job_type, plan_version, parameters, created_at)
     values (add_job.job_id, p_job_type, p_plan_version, p_parameters, v_now);
@@ -73,4 +78,4 @@ $$;
 comment on function stagebus.add_job(text, jsonb, text, integer) is
     'Makes a job and returns its id; is_new is false where the dedupe key was used before. Makes '
     'the week''s partition of tasks where it is missing. '
-    'Raises SB109, SB111, SB115, SB116, SB118.';
+    'Raises SB109, SB111, SB115, SB116, SB118, SB127.';

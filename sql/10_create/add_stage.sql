@@ -15,6 +15,12 @@ as $$
 declare
     v_stage stagebus_data.stages;
 begin
+    perform stagebus.check_limit(
+        'stage_parameter_bytes', (select j.created_by from jobs as j where j.job_id = p_job_id),
+        octet_length(p_parameters::text),
+        format('the parameters of stage %s have %s bytes',
+            p_stage, octet_length(p_parameters::text)),
+        'Put the data elsewhere and pass a reference');
     insert into stages (
         job_id, stage, name, group_value, task_type, destination, parameters, nonce,
         tolerated_failures, on_failure, atomic, created_at)
@@ -30,4 +36,5 @@ begin
 end;
 $$;
 comment on function stagebus.add_stage(uuid, integer, text, jsonb, text, text, text, text) is
-    'Makes a filling stage and returns it; the caller has checked that it may be.';
+    'Makes a filling stage and returns it; the caller has checked that it may be. '
+    'Raises SB127.';

@@ -15,4 +15,4 @@ end;
 $$;
 comment on function stagebus.append_numbered_tasks(uuid, integer, bigint) is
     'Adds tasks with the parameters {"index": i} to a filling stage and returns how many the '
-    'stage now has. Locks the stage. Raises SB105, SB106, SB108, SB111.';
+    'stage now has. Locks the stage. Raises SB105, SB106, SB108, SB111, SB127.';

@@ -41,4 +41,4 @@ comment on function stagebus.append_tasks(uuid, integer, jsonb[], text, text) is
     'task_key names the parameter that no two tasks of the stage share; on_conflict => ''skip'' '
     'leaves out what is there already. '
     'Locks the stage. '
-    'Raises SB105, SB106, SB108, SB110, SB111, SB114, SB116, SB118, SB122.';
+    'Raises SB105, SB106, SB108, SB110, SB111, SB114, SB116, SB118, SB122, SB127.';

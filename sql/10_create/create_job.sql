@@ -17,4 +17,4 @@ $$;
 comment on function stagebus.create_job(text, jsonb, text) is
     'Creates a job and returns its id; a dedupe key that was used before returns that job''s id. '
     'Makes the week''s partition of tasks where it is missing. '
-    'Raises SB109, SB111, SB115, SB116, SB118.';
+    'Raises SB109, SB111, SB115, SB116, SB118, SB127.';

@@ -32,4 +32,4 @@ comment on function stagebus.create_stage_tasks(
     uuid, integer, text, bigint, jsonb, boolean, text) is
     'Creates a stage of p_task_count tasks; each has the common parameters and {"index": i}. '
     'seal => false leaves it filling, for further calls. Returns the stage''s summary. '
-    'Raises SB101 to SB109, SB111, SB114, SB118, SB126.';
+    'Raises SB101 to SB109, SB111, SB114, SB118, SB126, SB127.';

@@ -38,4 +38,4 @@ comment on function stagebus.create_stage_tasks_from_array(
     'parameters. An empty array makes a stage that completes at once. '
     'task_key and on_conflict as for append_tasks. '
     'Returns the stage''s summary. '
-    'Raises SB101 to SB111, SB114, SB116, SB118, SB122, SB126.';
+    'Raises SB101 to SB111, SB114, SB116, SB118, SB122, SB126, SB127.';

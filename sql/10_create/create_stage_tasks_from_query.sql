@@ -75,5 +75,5 @@ comment on function stagebus.create_stage_tasks_from_query(
     'Creates a stage with one task per row of p_query, which runs with the caller''s rights and '
     'returns one jsonb column of objects. No row makes a stage that completes at once. '
     'Returns the stage''s summary. task_key and on_conflict as for '
-    'append_tasks. Raises SB101 to SB112, SB114, SB116, SB118, SB122, SB126, and what the query '
-    'raises.';
+    'append_tasks. Raises SB101 to SB112, SB114, SB116, SB118, SB122, SB126, SB127, and what the '
+    'query raises.';

@@ -23,6 +23,7 @@ begin
             'Pass a count from 1 on; for a stage that may be empty use '
             'create_stage_tasks_from_array or _from_query.');
     end if;
+    perform stagebus.check_stage_tasks(p_stage, v_last);
     insert into tasks (job_id, stage, task_index)
     select p_stage.job_id, p_stage.stage, i
     from generate_series(v_first, v_last::integer) as i;
@@ -43,4 +44,4 @@ $$;
 comment on function stagebus.number_tasks(stagebus_data.stages, bigint) is
     'Adds tasks with the parameters {"index": i} to a filling stage, whose row the caller has '
     'locked, and returns it with them in its counts; keep_counts or lay_out_stage writes it. '
-    'Raises SB108, SB111.';
+    'Raises SB108, SB111, SB127.';

@@ -106,4 +106,4 @@ end;
 $$;
 comment on function stagebus.open_stage(uuid, integer, text, jsonb) is
     'Opens a stage for append_tasks and seal_stage. Locks the job. '
-    'Raises SB101, SB102, SB103, SB104, SB107, SB109, SB118, SB131, SB144.';
+    'Raises SB101, SB102, SB103, SB104, SB107, SB109, SB118, SB127, SB131, SB144.';

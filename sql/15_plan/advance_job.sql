@@ -16,6 +16,8 @@ declare
     v_stages  integer[] := array[]::integer[];
     v_relied  text[] := array[]::text[];
     v_made    integer[];
+    v_known   text[] := array(
+        select s.name || '=' || s.prepare_time from pg_prepared_statements as s);
     v_error   text;
     v_detail  text;
     v_hint    text;
@@ -72,6 +74,7 @@ begin
     exception
         -- All that a plan's code can raise; a statement that runs out of time is cancelled.
         when others or query_canceled or assert_failure then
+            perform stagebus.forget_statements(v_known);
             if sqlstate = 'SB123' and v_at.name is null then
                 return stagebus.report_advance(p_job_id, 'changed', null, 'it is due again');
             end if;
@@ -83,6 +86,7 @@ begin
                     chr(10), v_error, nullif(v_detail, ''), nullif(v_hint, ''))));
             return stagebus.report_advance(p_job_id, 'failed', null, v_error);
     end;
+    perform stagebus.forget_statements(v_known);
     if v_advance.failures > 0 then
         update job_advances as a set
             failures = 0,

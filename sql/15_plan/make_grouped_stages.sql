@@ -57,4 +57,4 @@ $$;
 comment on function stagebus.make_grouped_stages(uuid, stagebus_data.plan_stages, jsonb) is
     'Fills and seals the stages of an entry of a plan with group_by, of which the first has been '
     'added; p_parameters are the job''s. Returns their numbers. '
-    'Raises SB110, SB111, SB118, SB142, SB145, and what its function raises.';
+    'Raises SB110, SB111, SB118, SB127, SB142, SB145, and what its function raises.';

@@ -45,4 +45,5 @@ end;
 $$;
 comment on function stagebus.make_planned_stage(uuid, stagebus_data.plan_stages, text) is
     'Makes the stage, or the stages, of one entry of a plan, and returns their numbers. p_owner is '
-    'the plan''s. Raises SB108, SB110, SB111, SB118, SB142, SB145, and what its function raises.';
+    'the plan''s. Raises SB108, SB110, SB111, SB118, SB127, SB142, SB145, and what its function '
+    'raises.';

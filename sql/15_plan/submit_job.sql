@@ -27,4 +27,4 @@ $$;
 comment on function stagebus.submit_job(text, jsonb, text) is
     'Creates a job that the latest plan of its type advances, and returns its id; a dedupe key '
     'that was used before returns that job''s id. Notifies stagebus_jobs. '
-    'Raises SB109, SB111, SB115, SB116, SB118, SB143.';
+    'Raises SB109, SB111, SB115, SB116, SB118, SB127, SB143.';

@@ -15,6 +15,13 @@ as $$
 declare
     v_rule text;
 begin
+    if coalesce(length(p_destination) not between 1 and 260, true) then
+        perform stagebus.raise_error(
+            'SB116', format('destination %s cannot be set',
+                coalesce(quote_literal(left(p_destination, 300)), 'null')),
+            'The name of a destination has 1 to 260 characters, as an entity of Service Bus.',
+            'Correct the name.');
+    end if;
     insert into destinations as d (destination, entity)
     values (p_destination, coalesce(set_destination.entity, p_destination))
     on conflict on constraint destinations_pkey do nothing;

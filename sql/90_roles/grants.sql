@@ -3,6 +3,13 @@ revoke all on all tables in schema stagebus_data from public;
 revoke all on all functions in schema stagebus from public;
 revoke all on all tables in schema stagebus from public;
 revoke all on schema stagebus_data from public;
+-- PostgreSQL lets everyone use a new type.
+revoke all on type
+    stagebus_data.attempt, stagebus_data.batch_kind, stagebus_data.batch_state,
+    stagebus_data.counter, stagebus_data.ending, stagebus_data.job_state, stagebus_data.nonce,
+    stagebus_data.on_failure, stagebus_data.parameters, stagebus_data.stage_state,
+    stagebus_data.task_state, stagebus_data.tolerated_failures
+from public;
 
 grant usage on schema stagebus to
     stagebus_producer, stagebus_bridge, stagebus_worker, stagebus_operator, stagebus_monitor;
@@ -85,6 +92,7 @@ grant execute on function
     stagebus.forget_bridge(uuid),
     stagebus.set_priority(uuid, integer),
     stagebus.set_rate_limit(text, double precision),
+    stagebus.set_limit(text, bigint, text),
     stagebus.maintain(integer),
     stagebus.retry_tasks(uuid, integer, text, jsonb, text, text, boolean, integer),
     stagebus.redrive(uuid, integer, text, jsonb, integer, text, boolean),
@@ -137,7 +145,7 @@ grant select on
     stagebus.jobs, stagebus.stages, stagebus.batches, stagebus.tasks, stagebus.sends,
     stagebus.job_progress, stagebus.plans, stagebus.plan_progress, stagebus.orders,
     stagebus.destination_status, stagebus.bridges, stagebus.dead_tasks, stagebus.recent_errors,
-    stagebus.dead_letters
+    stagebus.dead_letters, stagebus.limits
 to stagebus_producer, stagebus_operator, stagebus_monitor;
 grant execute on function stagebus.retention_status(interval, boolean)
 to stagebus_operator, stagebus_monitor;

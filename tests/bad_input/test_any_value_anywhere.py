@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 from uuid import UUID, uuid4
@@ -18,11 +17,13 @@ import pytest
 from psycopg.types.json import Jsonb
 
 from tests.client import Client
+from tests.right_values import parameters, right_values, usual_arguments
 from tests.roles.test_matrix import MAY_EXECUTE
 
 #: What only bridges call, with what the database told them: a null is a defect of theirs.
 BRIDGES_OWN = {
     "check_writes",
+    "report_bridge",
     "record_send",
     "extend_lease",
     "finish_batch",
@@ -78,89 +79,15 @@ HOSTILE: dict[str, list[Any]] = {
 }
 
 
-@dataclass(frozen=True)
-class Parameter:
-    name: str
-    kind: str
-
-
-def parameters(client: Client, function: str) -> list[Parameter]:
-    rows = client.rows(
-        "select a.name, format_type(a.kind, null) as kind from pg_proc as p"
-        " cross join lateral unnest("
-        "  p.proargnames, coalesce(p.proallargtypes, p.proargtypes::oid[]),"
-        "  coalesce(p.proargmodes, array_fill('i'::\"char\", array[p.pronargs::integer])))"
-        " as a (name, kind, mode)"
-        " where p.pronamespace = 'stagebus'::regnamespace and p.proname = %s and a.mode = 'i'",
-        function,
-    )
-    return [Parameter(*row) for row in rows]
-
-
 @pytest.fixture
 def right(client: Client) -> dict[str, Any]:
-    """A value for each parameter with which the functions work."""
-    client.set_task_type("work", batch_size=2, max_attempts=1)
-    published = client.published_stage(6, "work", {"n": 1})
-    job_id = published.job_id
-    token = uuid4()
-    client.start_all(published.messages[:4], token)
-    client.fail_task(published.task_ids[3], token)
-    client.open_stage(filling := client.create_job(), 1, "work")
-    client.append_numbered_tasks(filling, 1, 3)
-    held = client.create_job()
-    client.create_stage_tasks(held, 1, "work", 2)
-    batch_id = client.batches(held)[0].batch_id
-    order = client.order("cancel_job", filling)
-    client.open_stage(unpublished := client.create_job(), 1, "work")
-    client.append_numbered_tasks(unpublished, 1, 3)
-    published_so = client.provisional_stage(3, "work").job_id
-    first = published.messages[0]
-    plan = {"stages": [{"name": "a", "task_type": "work", "count": 1}]}
-    client.define_job_type(plan, "tiles")
-    planned = client.submit_job("tiles")
-    client.finish_job(ended := client.create_job())
-    return {
-        "p_job_id": job_id, "p_stage": 1, "p_task_type": "work", "p_batch_id": batch_id,
-        "p_job_type": "tiles", "p_task_count": 3, "p_tasks": [Jsonb({"k": 1}), Jsonb({"k": 2})],
-        "p_query": "select '{\"k\": 1}'::jsonb", "p_parameters": Jsonb({"n": 1}),
-        "p_if_exists": "error", "p_order_id": order.order_id, "p_limit": 10,
-        "p_task_id": first.task_id, "p_task_ids": [first.task_id], "p_token": token,
-        "p_attempt": 1, "p_attempts": [1], "p_nonce": first.nonce, "p_nonces": [first.nonce],
-        "p_error": "why", "p_errors": ["why"], "p_destination": "tasks", "p_priority": 7,
-        "p_per_second": 10.0, "results": [Jsonb({})],
-        "p_plan": Jsonb(plan), "p_name": "a", "planned": planned,
-        "filling": filling, "held": held, "unpublished": unpublished, "provisional": published_so,
-        "ended": ended, "p_keep": timedelta(days=30), "p_bridge_id": uuid4(), "p_host": "host",
-        "p_pid": 1, "p_version": "1.0", "p_code_digest": "d",
-    }  # fmt: skip
-
-
-#: Where the job that works is another one than that whose tasks run.
-JOB = {
-    "advance_job": "planned",
-    "append_tasks": "filling",
-    "append_numbered_tasks": "filling",
-    "seal_stage": "filling",
-    "publish_stage": "unpublished",
-    "publication": "provisional",
-    "withdraw_stage": "provisional",
-    "mark_archived": "ended",
-    "hold_batch": "held",
-    "unhold_batch": "held",
-    "retry_batch": "held",
-}
+    return right_values(client)
 
 
 def calls(client: Client, function: str, right: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    given = parameters(client, function)
-    usual = {each.name: right[each.name] for each in given if each.name in right}
-    if function in JOB:
-        usual["p_job_id"] = right[JOB[function]]
-    missing = [each.name for each in given if each.name.startswith("p_") and each.name not in usual]
-    assert missing == [], "the fixture has no value for these"
+    usual = usual_arguments(client, function, right)
     yield usual
-    for each in given:
+    for each in parameters(client, function):
         for value in HOSTILE[each.kind]:
             yield usual | {each.name: value}
 

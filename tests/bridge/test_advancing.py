@@ -142,27 +142,31 @@ def test_nothing_that_a_function_did_to_the_session_stays(
     client: Client, bridge_url: str, team: Client
 ) -> None:
     client.set_task_type("tiles")
-    dirty = create_function(
+    locking = create_function(
+        team, "gis.locking", "perform pg_advisory_lock(7); return query select '{}'::jsonb;"
+    )
+    leaving = create_function(
         team,
-        "gis.dirty",
-        "perform pg_advisory_lock(7);"
+        "gis.leaving",
+        "perform pg_advisory_lock(8);"
         " create temporary table left_behind as select 1 as n;"
         " declare c refcursor := 'kept'; begin"
         "  open c for select * from pg_temp.left_behind; end;"
         " return query select '{}'::jsonb;",
     )
-    plan = [{"name": "a", "task_type": "tiles", "tasks": dirty}, stage("b", 1, after=[])]
-    client.define_job_type(plan)
+    for name, function in (("locking", locking), ("leaving", leaving)):
+        plan = [{"name": "a", "task_type": "tiles", "tasks": function}, stage("b", 1, after=[])]
+        client.define_job_type(plan, name)
 
     async def scenario() -> None:
         witness = Witness(client.bridge_id)
         database = HouseKeeping(bridge_url, "advancing", witness, allow_fsync_off=True)
         try:
-            for _ in range(3):
-                client.submit_job()
-                (due,) = await database.due_jobs(10, [])
+            for name, status in 3 * [("locking", "advanced"), ("leaving", "failed")]:
+                job_id = client.submit_job(name)
+                (due,) = [due for due in await database.due_jobs(10, []) if due.job_id == job_id]
                 done = await database.advance_job(due)
-                assert done.status == "advanced", client.job(due.job_id)
+                assert done.status == status, client.job(due.job_id)
             connection = database._connection
             assert connection is not None
             cursor = await connection.execute(

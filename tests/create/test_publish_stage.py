@@ -14,6 +14,7 @@ HOUR = timedelta(hours=1)
 #: What a withdrawn publication leaves: the audit, and what was there before.
 AUDIT = {
     "orders", "installed_code", "task_types", "destinations", "test_clock", "jobs", "retention",
+    "limits",
 }  # fmt: skip
 
 

@@ -83,7 +83,8 @@ class Life(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         tables = [t for t in self.client.tables() if t not in (
-            "destinations", "task_types", "installed_code", "test_clock", "retention")]  # fmt: skip
+            "destinations", "task_types", "installed_code", "test_clock", "retention",
+            "limits")]  # fmt: skip
         self.client.execute(
             f"truncate {', '.join(f'stagebus_data.{t}' for t in tables)} restart identity"
         )

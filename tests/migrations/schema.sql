@@ -454,6 +454,18 @@ CREATE TABLE stagebus_data.job_dedupe_keys (
 
 ALTER TABLE stagebus_data.job_dedupe_keys OWNER TO stagebus_owner;
 
+CREATE TABLE stagebus_data.limits (
+    what text NOT NULL,
+    role text NOT NULL,
+    value integer NOT NULL,
+    set_by text DEFAULT SESSION_USER NOT NULL,
+    set_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    CONSTRAINT limit_is_0_to_999999999 CHECK (((value >= 0) AND (value <= 999999999))),
+    CONSTRAINT limit_is_known CHECK ((what = ANY (ARRAY['job_parameter_bytes'::text, 'stage_parameter_bytes'::text, 'stage_tasks'::text, 'jobs_in_flight'::text])))
+);
+
+ALTER TABLE stagebus_data.limits OWNER TO stagebus_owner;
+
 CREATE TABLE stagebus_data.sends (
     job_id uuid NOT NULL,
     batch_id uuid NOT NULL,
@@ -657,6 +669,9 @@ ALTER TABLE ONLY stagebus_data.job_messages
 ALTER TABLE ONLY stagebus_data.jobs
     ADD CONSTRAINT jobs_pkey PRIMARY KEY (job_id);
 
+ALTER TABLE ONLY stagebus_data.limits
+    ADD CONSTRAINT limits_pkey PRIMARY KEY (what, role);
+
 ALTER TABLE ONLY stagebus_data.orders
     ADD CONSTRAINT orders_pkey PRIMARY KEY (job_id, order_id);
 
@@ -726,6 +741,8 @@ CREATE INDEX failed_tasks_by_time ON stagebus_data.failed_tasks USING btree (fai
 
 CREATE INDEX job_dedupe_keys_of_a_job ON stagebus_data.job_dedupe_keys USING btree (job_id);
 
+CREATE INDEX jobs_in_flight ON stagebus_data.jobs USING btree (created_by) WHERE (ended_at IS NULL);
+
 CREATE UNIQUE INDEX one_week_is_removed_at_a_time ON stagebus_data.removals USING btree (((ended_at IS NULL))) WHERE (ended_at IS NULL);
 
 CREATE UNIQUE INDEX orders_by_id ON stagebus_data.orders USING btree (order_id);
@@ -790,3 +807,27 @@ ALTER TABLE ONLY stagebus_data.stages
 
 ALTER TABLE ONLY stagebus_data.task_types
     ADD CONSTRAINT task_types_destination_fkey FOREIGN KEY (destination) REFERENCES stagebus_data.destinations(destination);
+
+REVOKE ALL ON TYPE stagebus_data.attempt FROM PUBLIC;
+
+REVOKE ALL ON TYPE stagebus_data.batch_kind FROM PUBLIC;
+
+REVOKE ALL ON TYPE stagebus_data.batch_state FROM PUBLIC;
+
+REVOKE ALL ON TYPE stagebus_data.counter FROM PUBLIC;
+
+REVOKE ALL ON TYPE stagebus_data.ending FROM PUBLIC;
+
+REVOKE ALL ON TYPE stagebus_data.job_state FROM PUBLIC;
+
+REVOKE ALL ON TYPE stagebus_data.nonce FROM PUBLIC;
+
+REVOKE ALL ON TYPE stagebus_data.on_failure FROM PUBLIC;
+
+REVOKE ALL ON TYPE stagebus_data.parameters FROM PUBLIC;
+
+REVOKE ALL ON TYPE stagebus_data.stage_state FROM PUBLIC;
+
+REVOKE ALL ON TYPE stagebus_data.task_state FROM PUBLIC;
+
+REVOKE ALL ON TYPE stagebus_data.tolerated_failures FROM PUBLIC;

@@ -6,6 +6,7 @@ from tests.mutants.mutant import Mutant
 
 MATRIX = "tests/roles/test_matrix.py"
 PLANS = "tests/dispatch/test_plans.py"
+LEFTOVERS = "tests/plans/test_plan_function_leftovers.py"
 
 MUTANTS = (
     Mutant(
@@ -52,6 +53,45 @@ MUTANTS = (
         "security definer\n",
         "a producer reads every table of stagebus, and more",
         ("tests/create/test_query_rights.py::test_a_function_in_the_query_runs_as_the_caller",),
+    ),
+    Mutant(
+        "a-plan-s-function-may-leave-a-cursor",
+        "sql/15_plan/call_plan_function.sql",
+        "        from pg_settings as s\n"
+        "        union all\n"
+        "        select format('left the cursor %s=%s', c.name, c.creation_time)"
+        " from pg_cursors as c\n",
+        "        from pg_settings as s\n",
+        "a cursor with hold is read at the commit, as whoever advances the job",
+        (f"{LEFTOVERS}::test_what_would_be_run_later_is_refused",),
+    ),
+    Mutant(
+        "what-a-plan-s-function-prepares-stays-after-an-error",
+        "sql/15_plan/advance_job.sql",
+        "        when others or query_canceled or assert_failure then\n"
+        "            perform stagebus.forget_statements(v_known);\n",
+        "        when others or query_canceled or assert_failure then\n",
+        "a client that executes its own statement runs another's",
+        (f"{LEFTOVERS}::test_a_statement_that_it_prepares_is_not_there_for_the_client",),
+    ),
+    Mutant(
+        "the-limit-of-all-is-before-a-role-s-own",
+        "sql/10_create/limit_of.sql",
+        "order by l.role = 'public'\n",
+        "order by l.role <> 'public'\n",
+        "no role can be allowed more than the others, or less",
+        ("tests/operate/test_limits.py::test_a_role_s_own_limit_is_before_that_of_all",),
+    ),
+    Mutant(
+        "a-limit-is-that-of-whoever-advances",
+        "sql/10_create/check_stage_tasks.sql",
+        "(select j.created_by from jobs as j where j.job_id = p_stage.job_id)",
+        "session_user",
+        "the bridge's limit counts for every plan, and a team's for none",
+        (
+            "tests/operate/test_limits.py"
+            "::test_the_tasks_of_a_plan_count_for_whoever_submitted_the_job",
+        ),
     ),
     Mutant(
         "waiting-batches-are-indexed-by-seq-alone",

@@ -1,0 +1,4 @@
+drop schema if exists stagebus cascade;
+
+drop index if exists stagebus_data.jobs_in_flight;
+drop table if exists stagebus_data.limits;

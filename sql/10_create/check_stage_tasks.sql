@@ -1,0 +1,22 @@
+-- How many tasks one stage may have: the limit is that of the role that made the job, whoever fills
+-- the stage.
+create or replace function stagebus.check_stage_tasks(
+    p_stage stagebus_data.stages,
+    p_task_count bigint
+) returns void
+language plpgsql
+stable
+set search_path = stagebus_data, stagebus, pg_temp
+as $$
+begin
+    perform stagebus.check_limit(
+        'stage_tasks',
+        (select j.created_by from jobs as j where j.job_id = p_stage.job_id),
+        p_task_count,
+        format('stage %s of job %s would have %s tasks',
+            p_stage.stage, p_stage.job_id, p_task_count),
+        'Split the work into several stages');
+end;
+$$;
+comment on function stagebus.check_stage_tasks(stagebus_data.stages, bigint) is
+    'Raises SB127 when the stage may not have this many tasks.';
