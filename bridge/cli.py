@@ -14,6 +14,7 @@ from bridge.errors import StagebusError
 from bridge.local_commands import demo, local
 from bridge.migrate_commands import migrate, uninstall
 from bridge.publish_command import publish
+from bridge.reconcile_command import reconcile
 
 
 class Commands(click.Group):
@@ -44,8 +45,8 @@ def main() -> None:
 
 
 COMMANDS = (
-    migrate, bridge, publish, status, wait, why, doctor, archive, uninstall, list_failpoints,
-    local, demo,
+    migrate, bridge, publish, status, wait, why, doctor, reconcile, archive, uninstall,
+    list_failpoints, local, demo,
 )  # fmt: skip
 
 for command in COMMANDS:

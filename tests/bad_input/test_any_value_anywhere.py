@@ -22,6 +22,7 @@ from tests.roles.test_matrix import MAY_EXECUTE
 
 #: What only bridges call, with what the database told them: a null is a defect of theirs.
 BRIDGES_OWN = {
+    "report_bridge",
     "check_writes",
     "record_send",
     "extend_lease",
@@ -40,9 +41,9 @@ RAISES = {"raise_error"}
 READ_COMMITTED_ONLY = {
     "advance_job", "cancel_job", "cancel_stage", "complete_task", "complete_tasks", "drop_expired",
     "fail_task", "fail_tasks", "finish_job", "heartbeat_task", "heartbeat_tasks", "hold_batch",
-    "maintain", "publish_stage", "redrive", "retry_batch", "retry_tasks", "set_priority",
-    "set_stage", "start_task", "start_tasks", "stop_order", "undo_order", "unhold_batch",
-    "withdraw_stage", "work_order",
+    "maintain", "publish_stage", "redrive", "repair_job", "retry_batch", "retry_tasks",
+    "set_priority", "set_stage", "start_task", "start_tasks", "stop_order", "undo_order",
+    "unhold_batch", "withdraw_stage", "work_order",
 }  # fmt: skip
 
 TRIED = sorted(set(MAY_EXECUTE) - BRIDGES_OWN - RAISES)
@@ -131,7 +132,8 @@ def right(client: Client) -> dict[str, Any]:
         "p_per_second": 10.0, "results": [Jsonb({})],
         "p_plan": Jsonb(plan), "p_name": "a", "planned": planned,
         "filling": filling, "held": held, "unpublished": unpublished, "provisional": published_so,
-        "ended": ended, "p_keep": timedelta(days=30),
+        "ended": ended, "p_keep": timedelta(days=30), "p_code_digest": "x",
+        "p_message_ids": [first.message_id], "p_bridge_id": uuid4(),
     }  # fmt: skip
 
 
