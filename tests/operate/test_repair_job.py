@@ -70,51 +70,51 @@ def work_to_the_end(client: Client, job_id: UUID) -> None:
             client.complete_task(message.task_id, token)
 
 
-@pytest.mark.parametrize(
-    "damage",
-    [
-        "delete from stagebus_data.batches where last_index = 20",
-        "update stagebus_data.batches set task_count = 4, last_index = 19,"
-        " published_through = 15 where last_index = 20",
-        "insert into stagebus_data.batch_members"
-        " select job_id, 1, 20, gen_random_uuid() from stagebus_data.jobs",
-        "delete from stagebus_data.tasks where task_index = 20",
-        "delete from stagebus_data.running_attempts where task_index = 7",
-        "insert into stagebus_data.running_attempts"
-        " select job_id, 1, 1, 1, 'w', now(), now() from stagebus_data.jobs",
-        "delete from stagebus_data.waiting_retries where task_index = 5",
-        "insert into stagebus_data.waiting_retries"
-        " select job_id, 1, 1, now(), 'e' from stagebus_data.jobs",
-        "update stagebus_data.counter_slots set completed = completed + 1",
-        "update stagebus_data.counter_slots set open_tasks = 0 where slot_no = 19",
-        "delete from stagebus_data.counter_slots where slot_no in (7, 19)",
-        "insert into stagebus_data.counter_slots select job_id, 1, 99, 1 from stagebus_data.jobs",
-        "update stagebus_data.counter_groups set open_slots = open_slots + 1, failed = 3",
-        "delete from stagebus_data.counter_groups",
-        "insert into stagebus_data.counter_groups select job_id, 1, 9, 1 from stagebus_data.jobs",
-        "update stagebus_data.stages set open_groups = 2, completed = 1",
-        "update stagebus_data.stages set open_groups = 0",
-        "update stagebus_data.stages set task_count = 25",
-        "update stagebus_data.tasks set state = 'failed' where task_index = 20",
-        "update stagebus_data.stages set state = 'completed', ended_at = now()",
-        "update stagebus_data.stages set state = 'failed', ended_at = now()",
-        "update stagebus_data.stages set state = 'completed', ended_at = now();"
-        " update stagebus_data.jobs set state = 'completed', ended_at = now()",
-    ],
-)
-def test_what_was_damaged_is_mended_and_the_work_goes_on(
-    client: Client, job_id: UUID, damage: str
-) -> None:
-    for statement in damage.split(";"):
-        client.execute(statement)
-    assert differences(client, job_id)
-    shown = [row[:3] for row in repair(client, job_id, dry_run=True)]
-    assert [row[:3] for row in repair(client, job_id)] == shown
-    assert_proved(client, job_id)
-    work_to_the_end(client, job_id)
-    assert_proved(client, job_id)
-    assert client.stage(job_id).status == "completed_with_errors"
-    assert client.job(job_id).status in ("running", "completed")
+#: Each way in which the rows of the fixture's job can be wrong.
+DAMAGES = [
+    "delete from stagebus_data.batches where last_index = 20",
+    "update stagebus_data.batches set task_count = 4, last_index = 19,"
+    " published_through = 15 where last_index = 20",
+    "insert into stagebus_data.batch_members"
+    " select job_id, 1, 20, gen_random_uuid() from stagebus_data.jobs",
+    "delete from stagebus_data.tasks where task_index = 20",
+    "delete from stagebus_data.running_attempts where task_index = 7",
+    "insert into stagebus_data.running_attempts"
+    " select job_id, 1, 1, 1, 'w', now(), now() from stagebus_data.jobs",
+    "delete from stagebus_data.waiting_retries where task_index = 5",
+    "insert into stagebus_data.waiting_retries"
+    " select job_id, 1, 1, now(), 'e' from stagebus_data.jobs",
+    "update stagebus_data.counter_slots set completed = completed + 1",
+    "update stagebus_data.counter_slots set open_tasks = 0 where slot_no = 19",
+    "delete from stagebus_data.counter_slots where slot_no in (7, 19)",
+    "insert into stagebus_data.counter_slots select job_id, 1, 99, 1 from stagebus_data.jobs",
+    "update stagebus_data.counter_groups set open_slots = open_slots + 1, failed = 3",
+    "delete from stagebus_data.counter_groups",
+    "insert into stagebus_data.counter_groups select job_id, 1, 9, 1 from stagebus_data.jobs",
+    "update stagebus_data.stages set open_groups = 2, completed = 1",
+    "update stagebus_data.stages set open_groups = 0",
+    "update stagebus_data.stages set task_count = 25",
+    "update stagebus_data.tasks set state = 'failed' where task_index = 20",
+    "update stagebus_data.stages set state = 'completed', ended_at = now()",
+    "update stagebus_data.stages set state = 'failed', ended_at = now()",
+    "update stagebus_data.stages set state = 'completed', ended_at = now();"
+    " update stagebus_data.jobs set state = 'completed', ended_at = now()",
+]
+
+
+def test_what_was_damaged_is_mended_and_the_work_goes_on(client: Client, job_id: UUID) -> None:
+    for damage in DAMAGES:
+        with client.transaction(roll_back=True):
+            for statement in damage.split(";"):
+                client.execute(statement)
+            assert differences(client, job_id), damage
+            shown = [row[:3] for row in repair(client, job_id, dry_run=True)]
+            assert [row[:3] for row in repair(client, job_id)] == shown, damage
+            assert_proved(client, job_id)
+            work_to_the_end(client, job_id)
+            assert_proved(client, job_id)
+            assert client.stage(job_id).status == "completed_with_errors", damage
+            assert client.job(job_id).status in ("running", "completed"), damage
 
 
 def end_all(client: Client, job_id: UUID, *, failed: bool = False) -> None:
