@@ -4,6 +4,9 @@ returns table (message_id text, job_id uuid, stage integer, verdict text)
 language plpgsql
 stable
 set search_path = stagebus_data, stagebus, pg_temp
+set enable_seqscan = off
+set jit = off
+set plan_cache_mode = force_generic_plan
 as $$
 declare
     v_first integer;
@@ -27,8 +30,14 @@ begin
         from stagebus.parse_message_ids(p_message_ids[v_first:v_first + 999]) as m
         left join stages as s on s.job_id = stagebus.job_id_of(m.task_id)
             and s.stage = stagebus.stage_of(m.task_id)
-        left join tasks as t on t.job_id = s.job_id and t.stage = s.stage
-            and t.task_index = stagebus.task_index_of(m.task_id);
+        -- Each by all of its key: a join may read all of a stage for every page.
+        left join lateral (
+            select k.*
+            from tasks as k
+            where k.job_id = s.job_id and k.stage = s.stage
+                and k.task_index = stagebus.task_index_of(m.task_id)
+            limit 1
+        ) as t on true;
     end loop;
 end;
 $$;
