@@ -10,6 +10,9 @@ bytes, in turn. The loops use the SDK's public, synchronous API with its default
 fewer messages, since its rate does not depend on them.
 
     python -m benchmarks.relay [--tasks 200000] [--singles 1000] [--batches 20000] [--bridges 1]
+    python -m benchmarks.relay --dead-letters [--tasks 200000] [--rounds 3]
+
+The second: ours, which reads the dead-letter queues meanwhile, against the same without.
 
 What the encoder alone makes of it: benchmarks.encode. With a network between: benchmarks.distant.
 """
@@ -109,14 +112,44 @@ def outbox(
         return messages / seconds(run)
 
 
+def reading(tasks: int, bridges: int, rounds: int) -> Measured:
+    """With the reader of dead letters, and without."""
+    with place() as here:
+        here.publishing_time(tasks // 10)
+        rates = paired(
+            rounds,
+            {
+                name: lambda option=option: (
+                    tasks / here.publishing_time(tasks, bridges, options=[option])
+                )
+                for name, option in (
+                    ("reading", "--dead-letters"),
+                    ("not_reading", "--no-dead-letters"),
+                )
+            },
+        )
+    return {
+        "relay_msgs_per_s_reading_dead_letters": over(
+            [each["reading"] for each in rates], "messages/s"
+        ),
+        "relay_msgs_per_s_not_reading": over([each["not_reading"] for each in rates], "messages/s"),
+        "relay_ratio_reading_dead_letters": ratios(rates, "reading", "not_reading"),
+    }
+
+
 @program
 @click.option("--tasks", default=200_000, show_default=True, help="Messages of ours.")
 @click.option("--singles", default=1_000, show_default=True, help="Messages of singles.")
 @click.option("--batches", default=20_000, show_default=True, help="Messages of batches.")
 @click.option("--bridges", default=1, show_default=True)
 @click.option("--rounds", default=3, show_default=True)
-def main(tasks: int, singles: int, batches: int, bridges: int, rounds: int) -> Measured:
+@click.option("--dead-letters", is_flag=True, help="What reading the dead letters takes, alone.")
+def main(
+    tasks: int, singles: int, batches: int, bridges: int, rounds: int, dead_letters: bool
+) -> Measured:
     """Messages per second from the database to the broker."""
+    if dead_letters:
+        return reading(tasks, bridges, rounds)
     with place() as here:
         here.connection.execute(OUTBOX)
         here.publishing_time(tasks // 10)

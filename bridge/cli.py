@@ -16,6 +16,7 @@ from bridge.local_commands import demo, local
 from bridge.migrate_commands import migrate, uninstall
 from bridge.psql_command import psql
 from bridge.publish_command import publish
+from bridge.reconcile_command import reconcile
 from bridge.steer_commands import (
     cancel,
     hold,
@@ -66,7 +67,7 @@ def main() -> None:
 
 
 SECTIONS: dict[str, tuple[click.Command, ...]] = {
-    "Look": (status, watch, wait, why, doctor, orders, archive, psql),
+    "Look": (status, watch, wait, why, doctor, orders, reconcile, archive, psql),
     "Steer": (
         cancel, retry, redrive, hold, unhold, retry_batch, undo,
         pause, resume, rate_limit, priority,

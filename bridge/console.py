@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from datetime import datetime
 from enum import IntEnum
-from typing import LiteralString
+from typing import LiteralString, Protocol
 from uuid import UUID
 
 import psycopg
@@ -51,6 +52,14 @@ HEALTH = {
     "warning": Health.WARNING,
     "critical": Health.CRITICAL,
 }
+
+
+class Seen(Protocol):
+    """What was seen of a queue."""
+
+    message_ids: list[str]
+    dead_letter_ids: list[str]
+    whole: bool
 
 
 def jobs_status(database_url: str) -> Rows:
@@ -117,6 +126,34 @@ def orders(database_url: str, job_id: UUID | None, working: bool, limit: int) ->
         job_id,
         working,
         limit,
+    )
+
+
+def queue_of(database_url: str, destination: str) -> tuple[str, datetime]:
+    """The queue that a destination is, and the database's time; raises NotFound."""
+    rows = _query(
+        database_url,
+        "select entity, entity_kind, stagebus.clock() as now from stagebus.destination_status"
+        " where destination = %s",
+        destination,
+    )
+    if not rows:
+        raise NotFound(f"there is no destination {destination!r}")
+    if rows[0]["entity_kind"] != "queue":
+        raise NotFound(f"destination {destination!r} is no queue: a topic keeps no messages")
+    return rows[0]["entity"], rows[0]["now"]
+
+
+def reconcile(database_url: str, destination: str, seen: Seen, before: datetime) -> Rows:
+    """A row per difference between the queue, as it was seen from then on, and the database."""
+    return _query(
+        database_url,
+        "select * from stagebus.reconcile(%s, %s::text[], %s::text[], before => %s, whole => %s)",
+        destination,
+        seen.message_ids,
+        seen.dead_letter_ids,
+        before,
+        seen.whole,
     )
 
 

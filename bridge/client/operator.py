@@ -25,6 +25,16 @@ class Order(NamedTuple):
     note: str
 
 
+class Repair(NamedTuple):
+    """A thing that is not as the tasks' rows say, and how it was, or would be, mended."""
+
+    stage: int
+    difference: str
+    mend: str
+    order_id: int | None
+    """Of the order that records it; None in a dry run."""
+
+
 def _order(rows: Sequence[Any]) -> Order:
     (row,) = rows
     return Order(*row)
@@ -165,3 +175,14 @@ def undo_order(
     return Call(
         "select * from stagebus.undo_order(%s::bigint, %s, %s)", (order_id, reason, dry_run), read
     )
+
+
+def repair_job(
+    job_id: UUID, *, dry_run: bool = True, reason: str | None = None
+) -> Call[list[Repair]]:
+    """What verify_job finds and how it is mended; with dry_run=False it then is."""
+
+    def read(rows: Sequence[Any]) -> list[Repair]:
+        return [Repair(*row) for row in rows]
+
+    return Call("select * from stagebus.repair_job(%s, %s, %s)", (job_id, dry_run, reason), read)

@@ -21,6 +21,17 @@ class StageSummary(NamedTuple):
     bytes: int
 
 
+class Estimate(NamedTuple):
+    """What a stage would be; `bytes` are those of its message bodies."""
+
+    tasks: int
+    bytes: int
+    batches: int
+    sends: int
+    seconds: float | None
+    """To send it, alone, at the rate of the destination's last minutes; None without one."""
+
+
 class Publication(NamedTuple):
     """What became of a stage that was published by publish_stage."""
 
@@ -43,6 +54,11 @@ class Publication(NamedTuple):
 def _publication(rows: Sequence[Any]) -> Publication:
     (row,) = rows
     return Publication(*row)
+
+
+def _estimate(rows: Sequence[Any]) -> Estimate:
+    (row,) = rows
+    return Estimate(*row)
 
 
 def _summary(rows: Sequence[Any]) -> StageSummary:
@@ -77,6 +93,31 @@ def create_stage_tasks(
         " seal => %s, if_exists => %s)",
         (job_id, stage, task_type, task_count, dumps(parameters or {}), seal, if_exists),
         _summary,
+    )
+
+
+def estimate_stage_tasks(
+    task_type: str,
+    task_count: int,
+    parameters: Parameters | None = None,
+    *,
+    sample_parameters: Parameters | Sequence[Parameters] | None = None,
+    job_type: str = "",
+    stage: int = 1,
+) -> Call[Estimate]:
+    """What create_stage_tasks would make; with samples, of tasks with parameters like them."""
+    return Call(
+        "select * from stagebus.estimate_stage_tasks("
+        "%s, %s::bigint, %s::jsonb, %s::jsonb, %s, %s::integer)",
+        (
+            task_type,
+            task_count,
+            dumps(parameters or {}),
+            None if sample_parameters is None else dumps(sample_parameters),
+            job_type,
+            stage,
+        ),
+        _estimate,
     )
 
 

@@ -4,7 +4,8 @@
 -- refused, or nothing could end it: it is cut as if by chunks, and a task that is too big is alone.
 create or replace function stagebus.cut_atomic_batches(
     p_stage stagebus_data.stages,
-    p_type stagebus_data.task_types
+    p_type stagebus_data.task_types,
+    p_job_type text
 ) returns table (first_index integer, last_index integer)
 language plpgsql
 stable
@@ -27,7 +28,7 @@ begin
     select d.max_send_bytes - 512 as bytes, d.max_send_messages as messages into v_limit
     from destinations as d
     where d.destination = p_stage.destination;
-    select f.* into v_frame from stagebus.message_frame(p_stage) as f;
+    select f.* into v_frame from stagebus.message_frame(p_stage, p_job_type) as f;
     v_size := least(v_limit.messages, case when v_by_stage then v_count else p_type.batch_size end);
 
     if v_by_stage then
@@ -103,7 +104,8 @@ begin
     end loop;
 end;
 $$;
-comment on function stagebus.cut_atomic_batches(stagebus_data.stages, stagebus_data.task_types) is
+comment on function stagebus.cut_atomic_batches(
+    stagebus_data.stages, stagebus_data.task_types, text) is
     'The ranges of the batches of an atomic stage that is being sealed, which cover it without '
     'gaps; each fits in one send, in any dispatch. Reads its tasks, unless they are numbered ones. '
     'Raises SB126, with the sizes, unless it is being cancelled.';

@@ -1,7 +1,8 @@
 -- Where a stage is cut into batches, which its task type says.
 create or replace function stagebus.cut_batches(
     p_stage stagebus_data.stages,
-    p_type stagebus_data.task_types
+    p_type stagebus_data.task_types,
+    p_job_type text default null
 ) returns table (first_index integer, last_index integer)
 language plpgsql
 stable
@@ -12,7 +13,7 @@ declare
     v_size integer := case p_type.boundary when 'by_stage' then 10000 else p_type.batch_size end;
 begin
     if p_stage.atomic then
-        return query select * from stagebus.cut_atomic_batches(p_stage, p_type);
+        return query select * from stagebus.cut_atomic_batches(p_stage, p_type, p_job_type);
     else
         return query
         select f, least(f::bigint + v_size - 1, p_stage.task_count)::integer
@@ -20,6 +21,8 @@ begin
     end if;
 end;
 $$;
-comment on function stagebus.cut_batches(stagebus_data.stages, stagebus_data.task_types) is
+comment on function stagebus.cut_batches(
+    stagebus_data.stages, stagebus_data.task_types, text) is
     'The ranges of the batches of a stage that is being sealed, which cover it without gaps. '
-    'Raises SB126 when it is atomic and cannot be packed.';
+    'p_job_type: of a job that is not there yet. Raises SB126 when it is atomic and cannot be '
+    'packed.';

@@ -28,10 +28,8 @@ begin
     select p_stage.job_id, p_stage.stage, i
     from generate_series(v_first, v_last::integer) as i;
 
-    -- {"index": i} has 11 bytes beside the number; with common parameters 10, joined by a comma.
-    v_constant := stagebus.message_head_bytes(v_job_type, v_stage) + 1 + case
-        when v_stage.parameters - 'index' = '{}' then 11
-        else octet_length((v_stage.parameters - 'index')::text) + 11 end;
+    v_constant := stagebus.message_head_bytes(v_job_type, v_stage) + 1
+        + stagebus.numbered_bytes(v_stage.parameters);
     perform stagebus.check_message_size(
         v_stage.destination, format('the message of task %s', v_last),
         v_constant + 3 * length(v_last::text));

@@ -18,7 +18,7 @@ begin
         -- A deadline that has passed would end it again at once.
         deadline = case when s.deadline > v_now then s.deadline end
     where s.job_id = p_job_id and s.stage = p_stage
-        and s.state in ('completed_with_errors', 'failed', 'cancelled');
+        and s.state in ('completed', 'completed_with_errors', 'failed', 'cancelled');
     if not found then
         return;
     end if;
@@ -46,5 +46,5 @@ begin
 end;
 $$;
 comment on function stagebus.reopen_stage(uuid, integer) is
-    'Opens a stage that ended with errors, failed or was cancelled, and with it a job that failed '
-    'or was cancelled at this stage. Locks the stage, then the job. Raises SB120.';
+    'Opens a stage that ended (one that completed only if its counters were wrong), and with it a '
+    'job that failed or was cancelled at this stage. Locks the stage, then the job. Raises SB120.';

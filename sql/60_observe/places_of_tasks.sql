@@ -15,34 +15,12 @@ language sql
 stable
 set search_path = stagebus_data, stagebus, pg_temp
 as $$
-    with unstarted as (
-        select t.task_index, b.published_through
-        from stagebus_data.tasks as t
-        left join stagebus_data.batch_members as m on m.job_id = t.job_id
-            and m.stage = t.stage and m.task_index = t.task_index
-        left join lateral (
-            select own.published_through
-            from stagebus_data.batches as own
-            where own.job_id = t.job_id and own.batch_id = m.batch_id
-            union all
-            (
-                select case when t.task_index <= r.last_index then r.published_through end
-                from stagebus_data.batches as r
-                where m.batch_id is null and not r.scattered
-                    and r.job_id = t.job_id and r.stage = t.stage
-                    and r.first_index <= t.task_index
-                order by r.first_index desc
-                limit 1
-            )
-        ) as b on true
-        where t.job_id = p_job_id and t.stage = p_stage and t.state is null
-    ),
-    place as (
+    with place as (
         select
             count(*) filter (where u.task_index <= u.published_through) as sent,
             count(*) filter (where u.published_through is null) as astray,
             count(*) as all_of_them
-        from unstarted as u
+        from stagebus.unstarted_places(p_job_id, p_stage) as u
     ),
     begun as (
         select

@@ -44,7 +44,12 @@ begin
                 else '{}' end
             || case when c.astray > 0 then array[format('%s tasks are in no batch', c.astray)]
                 else '{}' end
-            || coalesce(c.differences, '{}') as wrong
+            || coalesce(c.differences, '{}')
+            || array(
+                select e.difference
+                from stagebus.ends_that_are_due(p_job_id) as e
+                where e.stage = c.stage
+                order by e.difference) as wrong
         from counted as c
     )
     select c.stage, c.task_count::bigint, c.waiting, c.sent, c.running, c.done, c.dead,
@@ -56,6 +61,6 @@ $$;
 comment on function stagebus.verify_job(uuid) is
     'A row for each stage: its tasks, counted from their rows: waiting (for their batch, or the '
     'next attempt), sent and not started, running, done, dead (failed) or cancelled. proved: they '
-    'add up to created, each that waits has a batch, and every counter says what the rows say; '
-    'differences: what does not. Reads all tasks of the job in one snapshot, so that it may run at '
-    'any time. Raises SB101.';
+    'add up to created, each that waits has a batch, every counter says what the rows say, and '
+    'what has no open task has ended; differences: what does not, which repair_job mends. Reads '
+    'all tasks of the job in one snapshot, so that it may run at any time. Raises SB101.';

@@ -35,6 +35,7 @@ grant execute on function
     stagebus.summarise_stage(uuid, integer),
     stagebus.raise_error(text, text, text, text),
     stagebus.create_stage_tasks(uuid, integer, text, bigint, jsonb, boolean, text),
+    stagebus.estimate_stage_tasks(text, bigint, jsonb, jsonb, text, integer),
     stagebus.create_stage_tasks_from_array(
         uuid, integer, text, jsonb[], jsonb, boolean, text, text, text),
     stagebus.create_stage_tasks_from_query(
@@ -110,6 +111,9 @@ grant execute on function
     stagebus.work_order(bigint, integer),
     stagebus.recount_stage(uuid, integer),
     stagebus.verify_job(uuid),
+    stagebus.repair_job(uuid, boolean, text),
+    stagebus.reconcile(text, text[], text[], timestamptz, boolean),
+    stagebus.estimate_stage_tasks(text, bigint, jsonb, jsonb, text, integer),
     stagebus.set_retention(interval, boolean),
     stagebus.stop_retention(),
     stagebus.drop_expired(integer, boolean, boolean),

@@ -111,6 +111,23 @@ def test_orders(client: Client, run: Any) -> None:
     assert caught.value.code == "SB120"
 
 
+def test_an_estimate_and_a_repair(client: Client, run: Any) -> None:
+    told = run(calls.estimate_stage_tasks("process_raster", 150, {"n": 1}, job_type="tiles"))
+    job_id = run(calls.create_job("tiles"))
+    made = run(calls.create_stage_tasks(job_id, 1, "process_raster", 150, {"n": 1}))
+    assert told == (150, made.bytes, 2, 2, None)
+    sample = [{"n": 1}, {"n": 11}]
+    assert run(calls.estimate_stage_tasks("process_raster", 2, sample_parameters=sample)).tasks == 2
+    assert run(calls.repair_job(job_id)) == []
+    client.execute("update stagebus_data.stages set completed = 1")
+    (shown,) = run(calls.repair_job(job_id))
+    assert (shown.stage, shown.order_id) == (1, None)
+    (done,) = run(calls.repair_job(job_id, dry_run=False, reason="a test"))
+    assert done[:3] == shown[:3]
+    assert done.order_id is not None
+    assert run(calls.repair_job(job_id)) == []
+
+
 def test_a_stage_is_published_and_withdrawn(client: Client, run: Any) -> None:
     job_id = run(calls.create_job("tiles"))
     run(calls.create_stage_tasks(job_id, 1, "h3_hexagon", 2, seal=False))
@@ -247,7 +264,7 @@ def test_there_is_a_call_for_each_function_for_many_and_for_no_other() -> None:
         "set_limit",
     }  # fmt: skip
     upkeep = {
-        "due_jobs", "maintain", "working_orders", "recount_stage", "drop_expired",
+        "due_jobs", "maintain", "working_orders", "recount_stage", "reconcile", "drop_expired",
         "retention_status", "archive_job", "mark_archived",
     }  # fmt: skip
     asked = {

@@ -85,6 +85,7 @@ def test_every_change_of_state_is_drawn_and_every_arrow_is_taken(recorded: Clien
     ends(recorded)
     publications(recorded)
     plans(recorded)
+    repairs(recorded)
     assert seen(recorded) - drawn() == set(), "not drawn"
     assert drawn() - seen(recorded) == set(), "not taken"
 
@@ -264,3 +265,17 @@ def plans(client: Client) -> None:
     client.advance_job(job_id)
     client.end_stage_of(job_id, 1)
     assert client.advance_job(job_id).job_status == "completed"
+
+
+def repairs(client: Client) -> None:
+    """Damage that no trigger sees: tasks in no batch, of a stage that has completed."""
+    published = client.published_stage(2, "work")
+    client.run_stage(published)
+    client.execute("set session_replication_role = replica")
+    client.execute(
+        "update stagebus_data.tasks set state = null where job_id = %s", published.job_id
+    )
+    client.execute("delete from stagebus_data.batches where job_id = %s", published.job_id)
+    client.execute("set session_replication_role = origin")
+    client.execute("select stagebus.repair_job(%s, dry_run => false)", published.job_id)
+    assert client.stage(published.job_id).status == "open"

@@ -8,6 +8,7 @@ TWO = "tests/create/test_two_producers.py"
 
 ATOMIC = "tests/create/test_atomic_batches.py"
 SIZES = "tests/create/test_sizes_of_sends.py"
+ESTIMATE = "tests/create/test_estimate_stage_tasks.py"
 
 #: How lay_out_stage makes its batches.
 INSERT = """        insert into batches (
@@ -23,6 +24,14 @@ INSERT = """        insert into batches (
 """
 
 MUTANTS = (
+    Mutant(
+        "an-estimate-forgets-that-numbers-get-longer",
+        "sql/10_create/count_sends.sql",
+        "p_bytes_per_digit * length(v_next::text)",
+        "p_bytes_per_digit * length(p_first_index::text)",
+        "a stage is said to go out in fewer sends than it does",
+        (f"{ESTIMATE}::test_it_is_exactly_what_is_made_of_numbered_tasks",),
+    ),
     Mutant(
         "weeks-follow-the-sessions-clocks",
         "sql/00_support/ensure_partition.sql",

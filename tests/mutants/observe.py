@@ -9,6 +9,9 @@ OUT = "tests/observe/test_why_stuck_publishing.py"
 VIEWS = "tests/observe/test_views.py"
 DOCTOR = "tests/observe/test_doctor.py"
 VERIFY = "tests/observe/test_verify_job.py"
+RECONCILE = "tests/observe/test_reconcile.py"
+REPAIR = "tests/operate/test_repair_job.py"
+SINCE = f"{RECONCILE}::test_nothing_is_lost_that_was_queued_or_not_looked_at_meanwhile"
 LITTLE = "tests/observe/test_views_read_little.py"
 
 MUTANTS = (
@@ -22,7 +25,7 @@ MUTANTS = (
     ),
     Mutant(
         "what-lies-behind-the-last-batch-counts-as-in-it",
-        "sql/60_observe/places_of_tasks.sql",
+        "sql/60_observe/unstarted_places.sql",
         "select case when t.task_index <= r.last_index then r.published_through end\n",
         "select r.published_through\n",
         "a task behind the end of its batch is proved to wait",
@@ -31,10 +34,42 @@ MUTANTS = (
     Mutant(
         "a-proof-forgets-the-counters",
         "sql/60_observe/verify_job.sql",
-        "            || coalesce(c.differences, '{}') as wrong\n",
-        "            as wrong\n",
+        "            || coalesce(c.differences, '{}')\n",
+        "",
         "a stage is proved whose counters are wrong, and which may never end",
         (f"{VERIFY}::test_what_was_damaged_is_found",),
+    ),
+    Mutant(
+        "a-stage-without-open-tasks-may-stay-open",
+        "sql/60_observe/ends_that_are_due.sql",
+        "when l.state = 'open' and l.open_groups = 0",
+        "when l.state = 'open' and l.open_groups < 0",
+        "a stage that ought to have ended is proved, and its job waits for ever",
+        (f"{REPAIR}::test_a_stage_that_should_have_ended_ends_and_its_job_is_due",),
+    ),
+    Mutant(
+        "what-was-queued-since-the-look-began-is-lost",
+        "sql/60_observe/messages_on_queue.sql",
+        "b.queued_at < p_before",
+        "b.queued_at is not null",
+        "messages are published again that were only not looked at",
+        (SINCE,),
+    ),
+    Mutant(
+        "of-half-a-look-the-rest-is-lost",
+        "sql/60_observe/reconcile.sql",
+        "        where reconcile.whole and not exists (",
+        "        where not exists (",
+        "all that lies behind the first messages is published again",
+        (SINCE,),
+    ),
+    Mutant(
+        "a-message-of-the-dispatch-before-is-on-its-way",
+        "sql/60_observe/judged_messages.sql",
+        "when m.dispatch is distinct from stagebus.current_dispatch(m.task_id) then 'stale'",
+        "when m.dispatch is null then 'stale'",
+        "messages that nobody waits for look as if a bridge were at them",
+        (f"{RECONCILE}::test_lost_messages_are_named_by_batch_and_the_statement_brings_them_back",),
     ),
     Mutant(
         "a-refused-destination-looks-paused-by-somebody",

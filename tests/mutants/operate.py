@@ -5,9 +5,34 @@ from __future__ import annotations
 from tests.mutants.mutant import Mutant
 
 ORDERS = "tests/operate/test_orders.py"
+REPAIR = "tests/operate/test_repair_job.py"
 HELD = f"{ORDERS}::test_a_held_batch_is_taken_from_its_bridge_and_goes_on_when_it_is_let_go"
 
 MUTANTS = (
+    Mutant(
+        "counters-are-repaired-while-others-count",
+        "sql/50_operate/repair_job.sql",
+        "        perform stagebus.lock_counters(p_job_id);\n",
+        "",
+        "a completion that is under way is counted twice",
+        (f"{REPAIR}::test_a_worker_that_completes_meanwhile_is_counted_once",),
+    ),
+    Mutant(
+        "a-task-that-was-in-no-batch-keeps-its-attempt",
+        "sql/50_operate/repair_tasks.sql",
+        "set state = 'retry_wait', attempt = t.attempt + 1\n",
+        "set state = 'retry_wait'\n",
+        "its message has an id that the broker has seen, and is dropped",
+        (f"{REPAIR}::test_a_task_in_no_batch_is_published_with_an_id_that_no_broker_has_seen",),
+    ),
+    Mutant(
+        "a-repaired-stage-stays-as-it-ended",
+        "sql/50_operate/repair_ends.sql",
+        "            perform stagebus.reopen_stage(p_job_id, v_stage.stage);\n",
+        "            null;\n",
+        "its open tasks can be started by nobody",
+        (f"{REPAIR}::test_what_was_damaged_is_mended_and_the_work_goes_on",),
+    ),
     Mutant(
         "a-cancelling-misses-the-stage-that-is-just-made",
         "sql/50_operate/cancel_job.sql",
