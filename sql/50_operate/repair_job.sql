@@ -103,9 +103,8 @@ begin
         order by d.stage
     loop
         order_id := stagebus.begin_order(
-            'set_stage', p_job_id, v_row.stage, null,
-            jsonb_build_object('repair_job', v_row.details),
-            concat_ws(': ', 'repair_job', repair_job.reason), 0);
+            'repair_job', p_job_id, v_row.stage, null,
+            jsonb_build_object('differences', v_row.details), repair_job.reason, 0);
         perform stagebus.end_order(order_id);
         return query
         select v_row.stage, d.found, d.mend, order_id
@@ -115,7 +114,7 @@ end;
 $$;
 comment on function stagebus.repair_job(uuid, boolean, text) is
     'A row for each thing that verify_job finds and how it is mended; dry_run => false mends all '
-    'of it, in one transaction, and records an order (set_stage, its details have the rows) for '
-    'each stage. Tasks that no longer have a row are gone; those that there are count. While it '
+    'of it, in one transaction, and records an order, whose details have the rows, for each '
+    'stage. Tasks that no longer have a row are gone; those that there are count. While it '
     'mends, workers of the job wait. Locks tasks, slots, groups, stages, the job. '
     'Raises SB101, SB115, SB120.';

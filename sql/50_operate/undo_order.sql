@@ -24,6 +24,7 @@ begin
             case v_order.action when 'withdraw_stage' then 'Make the stage again.'
                 when 'set_stage'
                 then 'Set the values before with set_stage; the order''s details have them.'
+                when 'repair_job' then 'What was wrong is not put back; its details have it.'
                 else 'Stop a working order with stop_order.' end);
     end if;
     if exists (select from orders as o where o.undoes = p_order_id and o.job_id = v_order.job_id)

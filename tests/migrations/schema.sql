@@ -284,7 +284,7 @@ CREATE TABLE stagebus_data.orders (
     ordered_at timestamp with time zone NOT NULL,
     ended_at timestamp with time zone,
     stopped_by text,
-    CONSTRAINT action_is_known CHECK ((action = ANY (ARRAY['cancel_job'::text, 'cancel_stage'::text, 'hold_batch'::text, 'unhold_batch'::text, 'retry_batch'::text, 'retry_tasks'::text, 'set_stage'::text, 'withdraw_stage'::text]))),
+    CONSTRAINT action_is_known CHECK ((action = ANY (ARRAY['cancel_job'::text, 'cancel_stage'::text, 'hold_batch'::text, 'unhold_batch'::text, 'retry_batch'::text, 'retry_tasks'::text, 'set_stage'::text, 'withdraw_stage'::text, 'repair_job'::text]))),
     CONSTRAINT an_order_has_an_end_exactly_when_it_ended CHECK (((ended_at IS NULL) = (state = 'working'::text))),
     CONSTRAINT order_counts_are_not_negative CHECK ((LEAST(tasks, tasks_done, batches_done) >= 0)),
     CONSTRAINT order_state_is_known CHECK ((state = ANY (ARRAY['working'::text, 'done'::text, 'stopped'::text]))),

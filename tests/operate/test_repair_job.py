@@ -195,8 +195,8 @@ def test_who_repaired_what_and_why_is_an_order(client: Client, job_id: UUID) -> 
     client.execute("update stagebus_data.stages set completed = 9")
     (row,) = repair(client, job_id)
     order = client.order_row(row.order_id)
-    assert (order.action, order.status, order.reason) == ("set_stage", "done", "repair_job: a test")
-    (told,) = order.details["repair_job"]
+    assert (order.action, order.status, order.reason) == ("repair_job", "done", "a test")
+    (told,) = order.details["differences"]
     assert told == {"difference": row.difference, "mend": row.mend}
     assert row.difference == "stage: completed: counted 9, found 0"
 
