@@ -37,6 +37,7 @@ PROGRAMS = {
     "idle": "--length 5",
     "complete": "--tasks 8000 --duration 1 --rounds 1",
     "advance": "--jobs 20 --tasks 10000 --rounds 1",
+    "beside": "--large 20000 --rounds 1",
     "retention": "--tasks 5000 --rounds 1",
     "endpoint": "--messages 20000 --completed 500",
 }
