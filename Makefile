@@ -43,7 +43,7 @@ demo-retries: $(READY) ## the same with failing tasks, killed workers and an ope
 	@$(BIN)/stagebus demo --min-population $(MIN_POPULATION) --retries
 
 test: $(READY) ## the tests: PG=18 or 16, ARGS="-k name"
-	@STAGEBUS_TEST_PG=$(PG) $(BIN)/python -m pytest -n 3 --dist worksteal $(ARGS)
+	@STAGEBUS_TEST_PG=$(PG) $(BIN)/python -m pytest -n 4 --dist worksteal $(ARGS)
 
 lint: $(READY) ## ruff, mypy, layers, style of sql/, squawk, plpgsql_check
 	@$(BIN)/ruff check .
