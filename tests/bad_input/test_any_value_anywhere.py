@@ -82,57 +82,6 @@ HOSTILE: dict[str, list[Any]] = {
 @pytest.fixture
 def right(client: Client) -> dict[str, Any]:
     return right_values(client)
-    """A value for each parameter with which the functions work."""
-    client.set_task_type("work", batch_size=2, max_attempts=1)
-    published = client.published_stage(6, "work", {"n": 1})
-    job_id = published.job_id
-    token = uuid4()
-    client.start_all(published.messages[:4], token)
-    client.fail_task(published.task_ids[3], token)
-    client.open_stage(filling := client.create_job(), 1, "work")
-    client.append_numbered_tasks(filling, 1, 3)
-    held = client.create_job()
-    client.create_stage_tasks(held, 1, "work", 2)
-    batch_id = client.batches(held)[0].batch_id
-    order = client.order("cancel_job", filling)
-    client.open_stage(unpublished := client.create_job(), 1, "work")
-    client.append_numbered_tasks(unpublished, 1, 3)
-    published_so = client.provisional_stage(3, "work").job_id
-    first = published.messages[0]
-    plan = {"stages": [{"name": "a", "task_type": "work", "count": 1}]}
-    client.define_job_type(plan, "tiles")
-    planned = client.submit_job("tiles")
-    client.finish_job(ended := client.create_job())
-    return {
-        "p_job_id": job_id, "p_stage": 1, "p_task_type": "work", "p_batch_id": batch_id,
-        "p_job_type": "tiles", "p_task_count": 3, "p_tasks": [Jsonb({"k": 1}), Jsonb({"k": 2})],
-        "p_query": "select '{\"k\": 1}'::jsonb", "p_parameters": Jsonb({"n": 1}),
-        "p_if_exists": "error", "p_order_id": order.order_id, "p_limit": 10,
-        "p_task_id": first.task_id, "p_task_ids": [first.task_id], "p_token": token,
-        "p_attempt": 1, "p_attempts": [1], "p_nonce": first.nonce, "p_nonces": [first.nonce],
-        "p_error": "why", "p_errors": ["why"], "p_destination": "tasks", "p_priority": 7,
-        "p_per_second": 10.0, "results": [Jsonb({})],
-        "p_plan": Jsonb(plan), "p_name": "a", "planned": planned,
-        "filling": filling, "held": held, "unpublished": unpublished, "provisional": published_so,
-        "ended": ended, "p_keep": timedelta(days=30), "p_code_digest": "x",
-        "p_message_ids": [first.message_id], "p_bridge_id": uuid4(),
-    }  # fmt: skip
-
-
-#: Where the job that works is another one than that whose tasks run.
-JOB = {
-    "advance_job": "planned",
-    "append_tasks": "filling",
-    "append_numbered_tasks": "filling",
-    "seal_stage": "filling",
-    "publish_stage": "unpublished",
-    "publication": "provisional",
-    "withdraw_stage": "provisional",
-    "mark_archived": "ended",
-    "hold_batch": "held",
-    "unhold_batch": "held",
-    "retry_batch": "held",
-}
 
 
 def calls(client: Client, function: str, right: dict[str, Any]) -> Iterator[dict[str, Any]]:
