@@ -41,11 +41,12 @@ class Presence:
         """Reports, unless it did a moment ago. Raises as the calls of HouseKeeping do."""
         if time.monotonic() < self._next:
             return
+        # Also when it is cancelled before the answer comes.
+        self._told = True
         try:
             await database.report_bridge(
                 self._bridge_id, self._host, os.getpid(), self._version, self._digest
             )
-            self._told = True
         except psycopg.errors.UndefinedFunction as error:
             # The database has the version before this one: the bridge works, unseen.
             log.debug("presence.unknown", error=str(error).partition("\n")[0])
