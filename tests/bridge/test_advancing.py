@@ -102,7 +102,7 @@ def test_a_plan_that_loops_is_stopped_by_its_own_timeout_and_holds_up_nobody_els
             good = [client.submit_job("good") for _ in range(50)]
             await becomes(lambda: all(made(client, job_id, 1) for job_id in good))
             failed = "select count(*) from stagebus.jobs where failed_advances > 0"
-            assert client.value(failed) == 0, "that was before any of the others ran out of time"
+            assert client.value(failed) < len(looping), "they did not wait for all the others"
             await becomes(lambda: client.value(failed) >= 2)
             errors = client.column(
                 "select error from stagebus.jobs where failed_advances > 0 limit 2"
