@@ -23,6 +23,10 @@ CLOSE_TIMEOUT = 0.5
 #: after 10 minutes, and a send into that would have an unknown outcome.
 IDLE_LIMIT = 240.0
 
+#: Requests that a receiver's management link is used for. The SDK (7.15.0) grants the broker 10,000
+#: replies on one and never another: the request after them waits for ever.
+REQUESTS_OF_A_LINK = 5000
+
 
 @dataclass(slots=True)
 class Link:
@@ -134,3 +138,11 @@ def check_connection_string(text: str) -> None:
             f"{name} is for the entity {parts.entity_path!r} alone: a bridge needs that of the"
             " namespace, without EntityPath"
         )
+
+
+async def forget_management_links(receiver: ServiceBusReceiver) -> None:
+    """Closes them; the receiver's next request opens another."""
+    links = receiver._handler._mgmt_links
+    while links:
+        _, link = links.popitem()
+        await link.close()

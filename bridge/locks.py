@@ -17,6 +17,7 @@ from azure.servicebus import ServiceBusReceivedMessage
 from azure.servicebus.aio import ServiceBusReceiver
 from azure.servicebus.exceptions import ServiceBusError
 
+from bridge.links import REQUESTS_OF_A_LINK, forget_management_links
 from bridge.logs import EventLog
 from bridge.settling import SETTLE_DEADLINE
 
@@ -25,10 +26,6 @@ log = EventLog("stagebus.worker")
 #: The part of a lock after which it is renewed, and seconds between two looks.
 RENEWAL = 0.4
 LOOK = 0.2
-
-#: Renewals for which one management link is used. The SDK (7.15.0) grants the broker 10,000 replies
-#: on it and never another: the request after them waits for ever.
-RENEWALS_OF_A_LINK = 5000
 
 #: Seconds: a broker's clock may be ahead of ours.
 SHORTEST_PERIOD = 0.5
@@ -77,8 +74,9 @@ class Link:
                     return
                 try:
                     async with asyncio.timeout(SETTLE_DEADLINE):
-                        if self._renewals >= RENEWALS_OF_A_LINK:
-                            await self._forget_management_links()
+                        if self._renewals >= REQUESTS_OF_A_LINK:
+                            await forget_management_links(self.receiver)
+                            self._renewals = 0
                         self._renewals += 1
                         await self.receiver.renew_message_lock(held.message)
                     held.due = time.monotonic() + held.period
@@ -86,14 +84,6 @@ class Link:
                     # Whoever settles it, or receives next, finds out and connects again.
                     log.warning("message.lock_lost", error=" ".join(str(error).split()))
                     self.let_go([held.message])
-
-    async def _forget_management_links(self) -> None:
-        """The next request opens another."""
-        links = self.receiver._handler._mgmt_links
-        while links:
-            _, link = links.popitem()
-            await link.close()
-        self._renewals = 0
 
     def _due(self) -> list[_Held]:
         now = time.monotonic()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 from dataclasses import dataclass, field
 
 from azure.servicebus import ServiceBusSubQueue
@@ -10,7 +11,7 @@ from azure.servicebus.aio import ServiceBusReceiver
 from azure.servicebus.exceptions import ServiceBusError
 
 from bridge.errors import BrokerUnavailable
-from bridge.links import close, new_client
+from bridge.links import REQUESTS_OF_A_LINK, close, forget_management_links, new_client
 from bridge.settings import Settings
 
 #: Messages that are asked for at a time. The service answers with as many as it likes to.
@@ -58,8 +59,10 @@ async def peek(settings: Settings, queue: str, at_most: int) -> Peeked:
 async def _read(receiver: ServiceBusReceiver, ids: list[str], at_most: int) -> bool:
     """Appends the ids, in the order of their numbers; False when there are more than that."""
     following = 0
-    while True:
+    for requests in itertools.count(1):
         async with asyncio.timeout(DEADLINE):
+            if requests % REQUESTS_OF_A_LINK == 0:
+                await forget_management_links(receiver)
             page = await receiver.peek_messages(PAGE, sequence_number=following)
         for message in page:
             if len(ids) == at_most:
@@ -67,7 +70,8 @@ async def _read(receiver: ServiceBusReceiver, ids: list[str], at_most: int) -> b
             ids.append(_text(message.message_id))
             following = (message.sequence_number or 0) + 1
         if not page:
-            return True
+            break
+    return True
 
 
 def _text(message_id: object) -> str:

@@ -37,9 +37,9 @@ def watch(
 ) -> None:
     """Watch a job until it has ended.
 
-    A bar for each stage, how fast its tasks end and when the last one will have, and the last
-    minute's rate of the job: drawn in place on a terminal; elsewhere a line per look. Needs the
-    role stagebus_monitor (or producer, or operator).
+    A bar for each stage, how fast its tasks end and when the last one will have, the stages of
+    its plan that are to come, and the last minute's rate of the job: drawn in place on a terminal;
+    elsewhere a line per look. Needs the role stagebus_monitor (or producer, or operator).
 
     \b
     Exit codes: 0 completed
@@ -59,7 +59,8 @@ def watch(
     def show(look: Look) -> None:
         past.add(look)
         if as_json:
-            print_json({"job_id": job_id, "status": look.status, "stages": look.stages})
+            told = {"status": look.status, "stages": look.stages, "coming": look.coming}
+            print_json({"job_id": job_id, **told})
         elif in_place:
             columns, lines = shutil.get_terminal_size()
             redrawn.show(screen(look, past, glyphs, columns - 1, lines - 1))

@@ -28,11 +28,13 @@ def screen(look: Look, past: Past, glyphs: Glyphs, width: int, height: int) -> l
     )
     # The rate of what ended just now says more than the average of a minute.
     tail = f"last minute  {glyphs.sparkline(rates)}  {per_second(rates[-1])}"
-    stages = _that_fit(look.stages, height - 2)
+    coming = ["to come  " + ", ".join(map(_coming, look.coming))] if look.coming else []
+    stages = _that_fit(look.stages, height - 2 - len(coming))
     left_out = len(look.stages) - len(stages)
     lines = [head, *_stage_lines(stages, past, glyphs, width)]
     if left_out:
         lines.append(f"… and {left_out} more stages")
+    lines += coming
     return [line[:width].rstrip() for line in (*lines, tail)][:height]
 
 
@@ -92,6 +94,12 @@ def _name(stage: DictRow) -> str:
     name = stage["name"] or stage["task_type"]
     group = f" {stage['group_value']}" if stage["group_value"] else ""
     return f"{stage['stage']} {name}{group}"[:24]
+
+
+def _coming(stage: DictRow) -> str:
+    """A stage of the plan that has not begun, and why not."""
+    why = f"after {stage['waits_for']}" if stage["status"] == "waits" else stage["status"]
+    return f"{stage['name']} ({why})"
 
 
 def _figures(stage: DictRow, past: Past) -> tuple[str, str, str, str]:

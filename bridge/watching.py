@@ -37,6 +37,9 @@ class Look:
     """Since it was created, until it ended."""
     stages: Rows
     """Rows of the view job_progress, in order."""
+    coming: Rows = field(default_factory=list)
+    """What has not begun of the job's plan, in order: name, waits_for, and status, which is waits
+    or cannot be made."""
 
 
 def looks(
@@ -63,7 +66,12 @@ def looks(
             stages = connection.execute(
                 "select * from stagebus.job_progress where job_id = %s order by stage", (job_id,)
             ).fetchall()
-            look = Look(time.monotonic(), **job, stages=stages)
+            coming = connection.execute(
+                "select name, waits_for, status from stagebus.plan_progress"
+                " where job_id = %s and status in ('waits', 'cannot be made') order by stage",
+                (job_id,),
+            ).fetchall()
+            look = Look(time.monotonic(), **job, stages=stages, coming=coming)
             yield look
             if look.status in ENDS or (deadline is not None and look.at >= deadline):
                 return

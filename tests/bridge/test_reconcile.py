@@ -9,10 +9,12 @@ from typing import Any
 
 import pytest
 from azure.servicebus import ServiceBusClient, ServiceBusMessage, ServiceBusReceiveMode
+from azure.servicebus.aio import ServiceBusReceiver
 from click.testing import CliRunner, Result
 
 from bridge import reconcile
 from bridge.cli import main
+from bridge.links import forget_management_links
 from bridge.settings import Settings
 from tests.bridge.conftest import Queue, all_queued, close_meanwhile, create_stage, running
 from tests.client import Client
@@ -93,6 +95,24 @@ def test_locked_and_dead_messages_are_there(
     assert differences(result) == {"as it should be": 17, "dead letter": 3}
     assert result.exit_code == 0
     assert queue.dead == 3, "it was only looked at"
+
+
+def test_a_look_that_takes_many_requests_changes_its_management_link(
+    client: Client, queue: Queue, settings: Make, database_url: str, monkeypatch: Any
+) -> None:
+    changed = []
+
+    async def change(receiver: ServiceBusReceiver) -> None:
+        await forget_management_links(receiver)
+        changed.append(receiver.entity_path)
+
+    monkeypatch.setattr(reconcile, "PAGE", 10)
+    monkeypatch.setattr(reconcile, "REQUESTS_OF_A_LINK", 2)
+    monkeypatch.setattr(reconcile, "forget_management_links", change)
+    create_stage(client, 50)
+    publish(client, settings)
+    assert differences(run(queue, database_url, "--json")) == {"as it should be": 50}
+    assert changed == [queue.name] * 3, "of six requests, five pages and an empty one"
 
 
 def test_of_more_than_was_looked_at_nothing_is_said_to_be_lost(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
@@ -150,6 +151,17 @@ def test_a_screen_keeps_the_stages_that_go_on() -> None:
     assert first.split()[:5] == ["1", "h3_hexagon", "█" * 15 + "░" * 15, "50.0", "%"]
     assert [each.split()[0] for each in others] == ["6", "7", "8"]
     assert (left_out, rates.split()[:2]) == ("… and 4 more stages", ["last", "minute"])
+
+
+def test_a_screen_tells_of_the_stages_to_come() -> None:
+    coming = [
+        {"name": "mosaic", "waits_for": "a, b", "status": "waits"},
+        {"name": "clean_up", "waits_for": "all others", "status": "cannot be made"},
+    ]
+    now = replace(look(9, *[stage(n, 10, 5) for n in range(1, 9)]), coming=coming)
+    *_, left_out, to_come, _ = screen(now, past_of(now), UNICODE, 99, 7)
+    assert left_out == "… and 5 more stages"
+    assert to_come == "to come  mosaic (after a, b), clean_up (cannot be made)"
 
 
 def test_a_line_tells_of_what_goes_on() -> None:

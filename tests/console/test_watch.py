@@ -79,6 +79,22 @@ def test_as_json_a_look_is_a_line(database_url: str, published: PublishedStage) 
     assert (stage["stage"], stage["completed"], stage["failed"]) == (1, 2, 1)
 
 
+def test_the_stages_of_a_plan_that_have_not_begun_are_to_come(
+    client: Client, database_url: str
+) -> None:
+    client.set_task_type("tiles")
+    stages: list[dict[str, object]] = [
+        {"name": name, "task_type": "tiles", "count": 1} for name in ("cut", "join")
+    ]
+    client.define_job_type(stages)
+    job_id = client.submit_job()
+    client.advance_job(job_id)
+    result = watch(database_url, str(job_id), "--timeout", "0", "--json")
+    look = json.loads(result.stdout)
+    assert [stage["name"] for stage in look["stages"]] == ["cut"]
+    assert look["coming"] == [{"name": "join", "waits_for": "cut", "status": "waits"}]
+
+
 @pytest.mark.parametrize(
     ("state", "code"),
     [("completed", 0), ("completed_with_errors", 3), ("failed", 4), ("cancelled", 4)],

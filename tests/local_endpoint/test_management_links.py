@@ -18,7 +18,7 @@ def replies_left(receiver: Receiver) -> int:
 
 
 def test_the_sdk_grants_no_more_replies_than_at_first(bench: Bench, lane: Lane) -> None:
-    """Should this fail, a newer SDK mends it: bridge/locks.py need not count any more."""
+    """Should this fail, a newer SDK mends it: nobody need count requests any more."""
 
     async def work() -> None:
         await lane.receiver.peek_messages()
@@ -34,7 +34,7 @@ def test_the_sdk_grants_no_more_replies_than_at_first(bench: Bench, lane: Lane) 
 def test_a_worker_takes_another_management_link_in_time(
     bench: Bench, lane: Lane, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(locks, "RENEWALS_OF_A_LINK", 7)
+    monkeypatch.setattr(locks, "REQUESTS_OF_A_LINK", 7)
     monkeypatch.setattr(locks, "RENEWAL", 0.0)
     monkeypatch.setattr(locks, "SHORTEST_PERIOD", 0.0)
 

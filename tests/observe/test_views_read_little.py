@@ -55,6 +55,7 @@ def read(client: Client, table: str, query: str, *values: object) -> int:
     [
         "select * from stagebus.job_progress",
         "select * from stagebus.destination_status",
+        "select * from stagebus.batch_status",
         "select * from stagebus.bridges",
         "select * from stagebus.recent_errors",
         "select * from stagebus.dead_tasks",
@@ -93,6 +94,26 @@ def test_progress_reads_each_batch_and_each_counter_once(backlog: Client) -> Non
     query = "select * from stagebus.job_progress"
     assert read(backlog, "batches", query) <= backlog.count("batches")
     assert read(backlog, "counter_slots", query) <= backlog.count("counter_slots")
+
+
+def test_the_status_of_batches_reads_those_of_stages_that_go_on(backlog: Client) -> None:
+    backlog.execute(
+        "update stagebus_data.stages set state = 'completed', ended_at = now()"
+        " where job_id = any(%s)",
+        jobs(backlog)[:-2],
+    )
+    assert read(backlog, "batches", "select * from stagebus.batch_status") <= 2 * BATCHES
+
+
+def test_doctor_finds_the_dead_letters_that_are_not_ours(backlog: Client) -> None:
+    backlog.execute(
+        "insert into stagebus_data.dead_letters (destination, sequence_number, message_id, outcome,"
+        " job_id, stage, task_index, attempt, dispatch, nonce, received_at)"
+        " select 'tasks', i, 'm', 'failed', %s, 1, i, 1, 1, 'n', now()"
+        " from generate_series(1, 5000) as i",
+        jobs(backlog)[0],
+    )
+    assert read(backlog, "dead_letters", "select * from stagebus.doctor()") <= 10
 
 
 def test_a_destination_reads_what_waits_for_it(backlog: Client) -> None:
