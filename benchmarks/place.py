@@ -172,12 +172,17 @@ class Place:
 
 
 @contextmanager
-def place(settings: Mapping[str, str] | None = None, *, port: int | None = None) -> Iterator[Place]:
+def place(
+    settings: Mapping[str, str] | None = None,
+    *,
+    port: int | None = None,
+    endpoint_options: Sequence[str] = (),
+) -> Iterator[Place]:
     """A database and a local endpoint for bridges."""
     with (
         database(settings, port=port) as server,
         psycopg.connect(server.url(), autocommit=True) as connection,
-        run_endpoint(["tasks", "jobs"]) as endpoint,
+        run_endpoint(["tasks", "jobs"], arguments=endpoint_options) as endpoint,
     ):
         yield Place(server, connection, endpoint)
 
