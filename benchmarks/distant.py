@@ -6,10 +6,10 @@ distant  20 ms of round trip to the broker, 2 ms to the database: what a region 
 
 Between them are proxies that delay each direction by half of that and limit nothing else
 (benchmarks.delay). They are threads of this process, which else only waits, but they take their
-part of the machine. The same stage, in turn, of twenty batches: of ten, the last two would be on
-their way alone for as long as the eight before them.
+part of the machine. The same stage, in turn, of forty batches, five for each connection of a bridge:
+of ten, the last two would be on their way alone for as long as the eight before them.
 
-    python -m benchmarks.distant [--tasks 200000] [--rounds 3]
+    python -m benchmarks.distant [--tasks 400000] [--rounds 3]
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ def distant(here: Place, tasks: int, to_broker: float, to_database: float) -> fl
 
 
 @program
-@click.option("--tasks", default=200_000, show_default=True)
+@click.option("--tasks", default=400_000, show_default=True)
 @click.option("--rounds", default=3, show_default=True)
 @click.option("--to-broker", default=20.0, show_default=True, help="Round trip in ms.")
 @click.option("--to-database", default=2.0, show_default=True, help="Round trip in ms.")
