@@ -8,7 +8,7 @@ import click
 
 from bridge import console
 from bridge.options import STAGE, Seconds, database_url_option
-from bridge.printing import json_option, print_json, show
+from bridge.printing import json_option, one_line, print_json, show, visible
 
 #: The columns that fit a terminal; --json has them all.
 PROGRESS = (
@@ -154,4 +154,5 @@ def doctor(as_json: bool, database_url: str) -> None:
 
 
 def _print_finding(text: str, fix: str) -> None:
-    click.echo(f"{text}\n    {fix}")
+    # In a name that the fix quotes, white space counts.
+    click.echo(f"{one_line(text)}\n    {visible(fix)}")

@@ -9,7 +9,7 @@ import click
 from bridge import migrate as migration
 from bridge import uninstall as uninstallation
 from bridge.options import database_url_option
-from bridge.printing import print_json
+from bridge.printing import one_line, print_json
 from bridge.replay import code_digest
 
 
@@ -101,11 +101,11 @@ def uninstall(database_url: str, yes: bool, force: bool, dry_run: bool) -> None:
     click.echo(contents or f"database {database!r} has no jobs of stagebus")
     if dry_run:
         for step in steps:
-            click.echo(f"would drop {step.what}" if step.goes else str(step))
+            click.echo(one_line(f"would drop {step.what}" if step.goes else str(step)))
         return
     if not yes and any(step.goes for step in steps):
         typed = click.prompt("all of it will be gone; type the database's name")
         if typed != database:
             raise click.ClickException("that is not its name; nothing was changed")
     for step in uninstallation.uninstall(database_url, force=force):
-        click.echo(str(step))
+        click.echo(one_line(str(step)))
