@@ -34,8 +34,9 @@ def migrate(
 ) -> None:
     """Bring a database to the state of this version: tables, roles, functions.
 
-    Safe to run again, and at the same time as others. Needs a role that may create roles and
-    schemas, or roles that were made beforehand; no superuser.
+    Safe to run again, and at the same time as others; refused where a newer version has migrated.
+    Needs a role that may create roles and schemas, or roles that were made beforehand; no
+    superuser.
     """
     if sum((rollback is not None, check, dump_sql)) > 1:
         raise click.UsageError("--rollback, --check and --dump-sql exclude each other")
@@ -71,9 +72,10 @@ def _check(database_url: str, as_json: bool) -> None:
         for name in found.pending:
             click.echo(f"pending: {name}")
         for name in found.unknown:
-            click.echo(f"applied, but not in this version: {name}")
+            click.echo(one_line(f"applied, but not in this version: {name}"))
         if not found.digest_agrees:
             click.echo("the functions in the database are not those of this version")
+    migration.refuse_newer(found.unknown)
     if not found.agrees:
         raise click.ClickException("database and version differ: stagebus migrate")
     if not as_json:

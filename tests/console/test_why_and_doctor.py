@@ -75,4 +75,5 @@ def test_the_doctors_exit_code_says_how_grave_it_is() -> None:
 
 def test_the_doctor_compares_the_code_with_its_own(client: Client, database_url: str) -> None:
     client.execute("update stagebus_data.installed_code set digest = 'of last year'")
-    assert "-- stagebus migrate" in run("doctor", database_url).output
+    fix = "    -- with the newest version: stagebus migrate"
+    assert fix in run("doctor", database_url).output.splitlines()
