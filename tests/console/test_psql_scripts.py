@@ -15,9 +15,11 @@ import pytest
 from click.testing import CliRunner
 
 from bridge.cli import main
+from bridge.printing import visible
 from bridge.replay import code_files
 from tests.client import Client
 from tests.conftest import CALLER
+from tests.observe import troubles
 from tests.psql import psql_binary
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -143,6 +145,36 @@ def test_long_statements_and_comments_are_broken_where_they_may_be(
     client.execute("\n".join(line for line in text.splitlines() if line.startswith("    ")))
     assert client.batches(job_id)[0].state == "pending_queue"
     assert not comment or "    -- " in text
+
+
+def test_a_name_that_reads_like_sql_stays_whole(client: Client, monitor_url: str) -> None:
+    name = "it's;  -- \\ \"quoted" + " and more" * 10 + " from  here"
+    client.set_destination(name)
+    client.set_task_type("odd", destination=name)
+    client.execute("select stagebus.pause_destination(%s)", name)
+    client.create_stage_tasks(client.create_job(), 1, "odd", 1)
+    for script in ("stuck", "doctor"):
+        (statement,) = [line for line in run(monitor_url, script) if "resume_desti" in line]
+        client.execute(statement)
+        assert client.destination(name).status == "active"
+        client.execute("select stagebus.pause_destination(%s)", name)
+
+
+def test_a_text_of_others_is_no_line_of_its_own(client: Client, monitor_url: str) -> None:
+    """In evidence, and in the comment behind a statement."""
+    forged = "    select stagebus.stop_retention();"
+    troubles.quiet(client)
+    troubles.never_started(client)
+    client.set_destination("tasks", entity=f"queue\n{forged}")
+    client.execute(
+        "select stagebus.pause_destination('tasks', %s)", f"boom\n{forged}\n\x1b]0;mine\x07"
+    )
+    told = [run(monitor_url, script) for script in ("stuck", "doctor")]
+    assert any("-- if workers run, and their queue queue?" in line for line in told[0])
+    for lines in told:
+        assert forged not in lines
+        assert [visible(line) for line in lines] == lines
+    assert "boom select stagebus.stop_retention(); ?]0;mine?" in " ".join(" ".join(told[1]).split())
 
 
 def test_watch_repeats_itself_until_ctrl_c(monitor_url: str, long_and_large: UUID) -> None:
