@@ -13,6 +13,7 @@ from uuid import UUID, uuid4
 
 import pytest
 from click.testing import CliRunner
+from psycopg.conninfo import conninfo_to_dict
 
 from bridge.cli import main
 from bridge.printing import visible
@@ -222,6 +223,44 @@ def test_the_words_of_psqlrc_answer_and_change_no_setting(
     assert done.stdout.count("job, its stages") == 1
     assert f"paused destination, job {long_and_large}" in done.stdout
     assert done.stdout.splitlines()[-2:] == ["Output format is csv.", 'Null display is "nothing".']
+
+
+@pytest.mark.parametrize(
+    ("url", "rest", "password"),
+    [
+        (
+            "postgresql://me:p%40ss%27@one:1,two:2/db?target_session_attrs=read-write",
+            "user=me dbname=db host=one,two port=1,2 target_session_attrs=read-write",
+            "p@ss'",
+        ),
+        (
+            "service=mine passfile='/my files/pgpass'",
+            "service=mine passfile='/my files/pgpass'",
+            "",
+        ),
+        ("host=/run/here password=''", "host=/run/here", ""),
+    ],
+)
+def test_no_argument_of_psql_is_a_password(
+    tmp_path: Path, url: str, rest: str, password: str
+) -> None:
+    fake = tmp_path / "psql"
+    fake.write_text('#!/bin/sh\nprintf \'%s\\n\' "$@" "$PGPASSWORD"\n', "utf-8")
+    fake.chmod(0o700)
+    program = "from bridge.psql_command import psql; psql()"
+    done = subprocess.run(
+        [sys.executable, "-c", program, "-c", "select 1"],
+        cwd=ROOT,
+        env={"STAGEBUS_DATABASE_URL": url, "PATH": f"{tmp_path}:{os.environ['PATH']}"},
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=60,
+    )
+    *arguments, database, given = done.stdout.split("\n")[:-1]
+    assert arguments == ["-c", "select 1", "--dbname"]
+    assert conninfo_to_dict(database) == conninfo_to_dict(rest)
+    assert given == password
 
 
 def test_no_psql_is_an_error_that_says_where_the_scripts_are(tmp_path: Path) -> None:
