@@ -119,7 +119,8 @@ def why(job_id: UUID, as_json: bool, database_url: str) -> None:
 
     For each cause: what it is, what shows it, and the statement that mends it, to be pasted into
     psql; a line that begins with -- says what else to do. Needs the role stagebus_monitor (or
-    producer, or operator); the statements need stagebus_operator.
+    producer, or operator). The statements need stagebus_operator, but seal_stage and
+    create_stage_tasks need stagebus_producer.
     """
     causes = console.why_stuck(database_url, job_id)
     if as_json:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from datetime import timedelta
 from uuid import UUID, uuid4
 
@@ -11,7 +12,7 @@ from click.testing import CliRunner, Result
 
 from bridge.cli import main
 from bridge.migrate import migrate
-from bridge.replay import code_digest
+from bridge.replay import code_digest, code_files
 from tests.client import Client
 from tests.conftest import another_postgres
 
@@ -46,6 +47,23 @@ def test_why_as_json(database_url: str, job_id: UUID) -> None:
     (row,) = json.loads(run("why", database_url, str(job_id), "--json").output)
     assert (row["cause"], row["stage"]) == ("unsealed stage", 1)
     assert set(row) == {"cause", "stage", "evidence", "fix"}
+
+
+def test_it_says_who_may_type_what_it_prints(client: Client, database_url: str) -> None:
+    files = [path for path in code_files() if path.name.startswith(("causes_", "nothing_is_stuck"))]
+    text = "".join(path.read_text("utf-8") for path in files)
+    named = re.findall(r"'select (?:\* from )?stagebus\.(\w+)\(", text)
+    assert "retry_tasks" in named
+    functions = (
+        "select distinct p.proname from pg_proc as p"
+        " where p.pronamespace = 'stagebus'::regnamespace and p.proname = any(%s)"
+        " and not has_function_privilege(%s, p.oid, 'execute') order by 1"
+    )
+    others = client.column(functions, named, "stagebus_operator")
+    assert others == ["create_stage_tasks", "seal_stage"]
+    assert client.column(functions, others, "stagebus_producer") == []
+    told = " ".join(run("why", database_url, "--help").output.split())
+    assert "seal_stage and create_stage_tasks need stagebus_producer" in told
 
 
 def test_a_job_that_does_not_exist_is_named(database_url: str) -> None:
