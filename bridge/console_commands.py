@@ -92,6 +92,8 @@ def wait(
                 3 completed with errors
                 4 failed or cancelled
                 5 not ended within --timeout
+
+    A database that restarts or fails over meanwhile is asked again for up to a minute.
     """
 
     seen = ""
@@ -102,7 +104,11 @@ def wait(
         if not quiet and not as_json:
             click.echo(text)
 
-    code = console.wait_for_end(database_url, job_id, stage, timeout, look)
+    def away(text: str) -> None:
+        if not quiet:
+            click.echo(text, err=True)
+
+    code = console.wait_for_end(database_url, job_id, stage, timeout, look, away)
     if as_json:
         print_json({"job_id": job_id, "stage": stage, "status": seen, "exit_code": int(code)})
     elif code is console.ExitCode.TIMED_OUT and not quiet:

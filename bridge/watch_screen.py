@@ -61,6 +61,10 @@ class Redrawn:
         click.echo(up + "".join(f"\r{line}\x1b[K\n" for line in lines) + "\x1b[J", nl=False)
         self._lines = len(lines)
 
+    def leave(self) -> None:
+        """What is there stays; the next lines come below what others print."""
+        self._lines = 0
+
 
 def _that_fit(stages: Sequence[DictRow], room: int) -> Sequence[DictRow]:
     """All, or those that go on and as many of the last ones as there is room for."""
