@@ -14,6 +14,7 @@ from bridge.control_commands import pause, priority, rate_limit, resume
 from bridge.errors import StagebusError
 from bridge.local_commands import demo, local
 from bridge.migrate_commands import migrate, uninstall
+from bridge.printing import one_line
 from bridge.psql_command import psql
 from bridge.publish_command import publish
 from bridge.reconcile_command import reconcile
@@ -37,11 +38,11 @@ class Commands(click.Group):
         try:
             return super().invoke(ctx)
         except StagebusError as error:
-            raise click.ClickException(str(error)) from error
+            raise click.ClickException(one_line(str(error))) from error
         except psycopg.Error as error:
-            text = " ".join(str(error).split())
             hint = f" Hint: {error.diag.message_hint}" if error.diag.message_hint else ""
-            raise click.ClickException(f"the database says: {text}{hint}") from error
+            text = one_line(f"the database says: {error}{hint}")
+            raise click.ClickException(text) from error
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """By what they are for, instead of by name."""

@@ -38,7 +38,7 @@ AWAY = (psycopg.OperationalError, psycopg.InterfaceError, psycopg.InternalError)
 
 async def connect(database_url: str, purpose: str) -> AsyncConnection[TupleRow]:
     """An autocommit connection; raises DatabaseUnavailable, SettingsError."""
-    conninfo = _with_defaults(database_url, purpose)
+    conninfo = with_defaults(database_url, purpose)
     try:
         # Without prepared statements, which a pooler of transactions may not know.
         connection = await AsyncConnection.connect(
@@ -121,7 +121,7 @@ def check_url(database_url: str) -> dict[str, object]:
         ) from None
 
 
-def _with_defaults(database_url: str, purpose: str) -> str:
+def with_defaults(database_url: str, purpose: str) -> str:
     """The caller's conninfo, and our defaults for what it does not say."""
     given = check_url(database_url)
     defaults = {"application_name": f"stagebus {purpose}", **CONNECTION_DEFAULTS}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from datetime import datetime
 from enum import IntEnum
@@ -10,9 +9,11 @@ from typing import LiteralString, Protocol
 from uuid import UUID
 
 import psycopg
-from psycopg.rows import dict_row
+from psycopg import Connection
+from psycopg.rows import DictRow, dict_row
 
 from bridge.errors import NotFound
+from bridge.looking import repeatedly
 from bridge.printing import Rows
 from bridge.replay import code_digest
 
@@ -163,42 +164,44 @@ def wait_for_end(
     stage: int | None,
     timeout: float | None,
     look: Callable[[str], None],
+    away: Callable[[str], None],
 ) -> ExitCode:
     """Returns when the job, or one stage of it, has ended, or `timeout` seconds have passed.
 
     Listens on stagebus_jobs, which tells of stages, and looks once a second, which finds the
-    rest. `look` is told each status once. Raises NotFound for a job that does not exist; a stage
-    may still come.
+    rest. `look` is told each status once, `away` each time that the database is. Raises NotFound
+    for a job that does not exist; a stage may still come.
     """
-    deadline = None if timeout is None else time.monotonic() + timeout
+
+    def status_of(connection: Connection[DictRow]) -> str:
+        return _status(connection, job_id, stage)
+
     seen = ""
-    with psycopg.connect(database_url, autocommit=True) as connection:
-        connection.execute("listen stagebus_jobs")
-        while True:
-            job = connection.execute(
-                "select status from stagebus.jobs where job_id = %s", (job_id,)
-            ).fetchone()
-            if job is None:
-                raise NotFound(f"there is no job {job_id}")
-            status = str(job[0])
-            if stage is not None:
-                row = connection.execute(
-                    "select status from stagebus.stages where job_id = %s and stage = %s",
-                    (job_id, stage),
-                ).fetchone()
-                if row is None and status in ENDS:
-                    raise NotFound(f"job {job_id} has ended without a stage {stage}")
-                status = "not there yet" if row is None else str(row[0])
-            if status != seen:
-                look(status)
-                seen = status
-            if status in ENDS:
-                return ENDS[status]
-            left = LOOK if deadline is None else min(LOOK, deadline - time.monotonic())
-            if left <= 0:
-                return ExitCode.TIMED_OUT
-            for _ in connection.notifies(timeout=left, stop_after=1):
-                pass
+    for status in repeatedly(
+        database_url, "wait", job_id, status_of, every=LOOK, timeout=timeout, away=away
+    ):
+        if status != seen:
+            look(status)
+            seen = status
+        if status in ENDS:
+            return ENDS[status]
+    return ExitCode.TIMED_OUT
+
+
+def _status(connection: Connection[DictRow], job_id: UUID, stage: int | None) -> str:
+    job = connection.execute(
+        "select status from stagebus.jobs where job_id = %s", (job_id,)
+    ).fetchone()
+    if job is None:
+        raise NotFound(f"there is no job {job_id}")
+    if stage is None:
+        return str(job["status"])
+    row = connection.execute(
+        "select status from stagebus.stages where job_id = %s and stage = %s", (job_id, stage)
+    ).fetchone()
+    if row is None and job["status"] in ENDS:
+        raise NotFound(f"job {job_id} has ended without a stage {stage}")
+    return "not there yet" if row is None else str(row["status"])
 
 
 def _query(database_url: str, query: LiteralString, *arguments: object) -> Rows:

@@ -8,7 +8,7 @@ import click
 
 from bridge import console
 from bridge.options import STAGE, Seconds, database_url_option
-from bridge.printing import json_option, print_json, show
+from bridge.printing import json_option, one_line, print_json, show, visible
 
 #: The columns that fit a terminal; --json has them all.
 PROGRESS = (
@@ -92,6 +92,8 @@ def wait(
                 3 completed with errors
                 4 failed or cancelled
                 5 not ended within --timeout
+
+    A database that restarts or fails over meanwhile is asked again for up to a minute.
     """
 
     seen = ""
@@ -102,7 +104,11 @@ def wait(
         if not quiet and not as_json:
             click.echo(text)
 
-    code = console.wait_for_end(database_url, job_id, stage, timeout, look)
+    def away(text: str) -> None:
+        if not quiet:
+            click.echo(text, err=True)
+
+    code = console.wait_for_end(database_url, job_id, stage, timeout, look, away)
     if as_json:
         print_json({"job_id": job_id, "stage": stage, "status": seen, "exit_code": int(code)})
     elif code is console.ExitCode.TIMED_OUT and not quiet:
@@ -119,7 +125,8 @@ def why(job_id: UUID, as_json: bool, database_url: str) -> None:
 
     For each cause: what it is, what shows it, and the statement that mends it, to be pasted into
     psql; a line that begins with -- says what else to do. Needs the role stagebus_monitor (or
-    producer, or operator); the statements need stagebus_operator.
+    producer, or operator). The statements need stagebus_operator, but seal_stage and
+    create_stage_tasks need stagebus_producer.
     """
     causes = console.why_stuck(database_url, job_id)
     if as_json:
@@ -154,4 +161,5 @@ def doctor(as_json: bool, database_url: str) -> None:
 
 
 def _print_finding(text: str, fix: str) -> None:
-    click.echo(f"{text}\n    {fix}")
+    # In a name that the fix quotes, white space counts.
+    click.echo(f"{one_line(text)}\n    {visible(fix)}")

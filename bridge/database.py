@@ -47,7 +47,7 @@ class Database(Session):
             raise IncompatibleDatabase(
                 f"the database has version {version} of the API, this bridge knows"
                 f" {API_VERSIONS.start} to {API_VERSIONS.stop - 1}: install the bridge that fits,"
-                " or run stagebus migrate of this one"
+                " or, where this version is the newer one, run its stagebus migrate"
             )
 
     async def check_server(self) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -51,8 +51,8 @@ class Status:
 def migrate(database_url: str, *, set_search_path: bool = True) -> list[str]:
     """Applies what is pending, replays sql/, and returns the ids of the applied migrations.
 
-    Raises MigrationError, with the way out, when the database is not one of ours to be, a right is
-    missing or a lock is not to be had.
+    Raises MigrationError, with the way out, when the database is not one of ours to be, or of a
+    newer version, a right is missing or a lock is not to be had.
     """
     with _locked(database_url, before=_require) as (connection, backend, migrations):
         pending = backend.to_apply(migrations)
@@ -86,14 +86,7 @@ def status(database_url: str) -> Status:
     """Compares the database with this checkout; changes nothing."""
     known = migration_ids()
     with psycopg.connect(database_url, autocommit=True) as connection:
-        applied = (
-            [
-                str(row[0])
-                for row in connection.execute("select migration_id from _yoyo_migration").fetchall()
-            ]
-            if _exists(connection, "_yoyo_migration")
-            else []
-        )
+        applied = _applied(connection)
         digest = (
             connection.execute("select digest from stagebus_data.installed_code").fetchone()
             if _exists(connection, "stagebus_data.installed_code")
@@ -101,20 +94,47 @@ def status(database_url: str) -> Status:
         )
     return Status(
         pending=tuple(name for name in known if name not in applied),
-        unknown=tuple(name for name in applied if name not in known),
+        unknown=_unknown(applied),
         digest_agrees=digest is not None and digest[0] == code_digest(),
     )
 
 
 def script(database_url: str) -> str:
-    """The SQL that `migrate` would run now."""
-    pending = status(database_url).pending
+    """The SQL that `migrate` would run now; raises MigrationError where a newer version did."""
+    found = status(database_url)
+    refuse_newer(found.unknown)
     folder = directory("migrations")
     parts = [
         f"begin;\n-- migrations/{name}.sql\n{(folder / f'{name}.sql').read_text('utf-8')}commit;\n"
-        for name in pending
+        for name in found.pending
     ]
     return "\n".join([*parts, f"begin;\n{code_script()}\nreset role;\ncommit;\n"])
+
+
+def _applied(connection: psycopg.Connection[Any]) -> list[str]:
+    """The migrations of a database, in the order in which they were applied."""
+    if not _exists(connection, "_yoyo_migration"):
+        return []
+    rows = connection.execute("select migration_id from _yoyo_migration order by applied_at_utc")
+    return [str(row[0]) for row in rows.fetchall()]
+
+
+def _unknown(applied: Iterable[str]) -> tuple[str, ...]:
+    known = migration_ids()
+    return tuple(name for name in applied if name not in known)
+
+
+def refuse_newer(unknown: Sequence[str]) -> None:
+    """Raises MigrationError when a database has migrations that this checkout does not have.
+
+    Replaying its code would drop functions that bridges of the newer version call.
+    """
+    if unknown:
+        raise MigrationError(
+            "a newer version has migrated this database, and this one does not know"
+            f" {', '.join(unknown)}: install the newer one here; or, to go back, with the newer"
+            f" one: stagebus migrate --rollback {unknown[0]}"
+        )
 
 
 def _exists(connection: psycopg.Connection[Any], relation: str) -> bool:
@@ -158,6 +178,7 @@ def _locked(
         connection.execute(f"set lock_timeout = '{LOCK_TIMEOUT}'")
         backend = yoyo.get_backend(_yoyo_url(database_url))
         try:
+            refuse_newer(_unknown(_applied(connection)))
             with backend.lock(YOYO_LOCK_TIMEOUT):
                 yield connection, backend, _read_migrations()
         except (psycopg.errors.LockNotAvailable, psycopg.errors.DeadlockDetected) as error:

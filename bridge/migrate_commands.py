@@ -9,7 +9,7 @@ import click
 from bridge import migrate as migration
 from bridge import uninstall as uninstallation
 from bridge.options import database_url_option
-from bridge.printing import print_json
+from bridge.printing import one_line, print_json
 from bridge.replay import code_digest
 
 
@@ -34,8 +34,9 @@ def migrate(
 ) -> None:
     """Bring a database to the state of this version: tables, roles, functions.
 
-    Safe to run again, and at the same time as others. Needs a role that may create roles and
-    schemas, or roles that were made beforehand; no superuser.
+    Safe to run again, and at the same time as others; refused where a newer version has migrated.
+    Needs a role that may create roles and schemas, or roles that were made beforehand; no
+    superuser.
     """
     if sum((rollback is not None, check, dump_sql)) > 1:
         raise click.UsageError("--rollback, --check and --dump-sql exclude each other")
@@ -71,9 +72,10 @@ def _check(database_url: str, as_json: bool) -> None:
         for name in found.pending:
             click.echo(f"pending: {name}")
         for name in found.unknown:
-            click.echo(f"applied, but not in this version: {name}")
+            click.echo(one_line(f"applied, but not in this version: {name}"))
         if not found.digest_agrees:
             click.echo("the functions in the database are not those of this version")
+    migration.refuse_newer(found.unknown)
     if not found.agrees:
         raise click.ClickException("database and version differ: stagebus migrate")
     if not as_json:
@@ -101,11 +103,11 @@ def uninstall(database_url: str, yes: bool, force: bool, dry_run: bool) -> None:
     click.echo(contents or f"database {database!r} has no jobs of stagebus")
     if dry_run:
         for step in steps:
-            click.echo(f"would drop {step.what}" if step.goes else str(step))
+            click.echo(one_line(f"would drop {step.what}" if step.goes else str(step)))
         return
     if not yes and any(step.goes for step in steps):
         typed = click.prompt("all of it will be gone; type the database's name")
         if typed != database:
             raise click.ClickException("that is not its name; nothing was changed")
     for step in uninstallation.uninstall(database_url, force=force):
-        click.echo(str(step))
+        click.echo(one_line(str(step)))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
@@ -12,7 +13,20 @@ from psycopg.rows import DictRow
 
 Rows = Sequence[DictRow]
 
+#: What ends a line, what a terminal obeys, and what turns the direction of the text round.
+_CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]")
+
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
+
+
+def visible(text: str) -> str:
+    """For a terminal, where others' text must look like no more than text: controls become `?`."""
+    return _CONTROLS.sub("?", text)
+
+
+def one_line(text: str) -> str:
+    """The same for what is only read: all white space between two words is one space."""
+    return visible(" ".join(text.split()))
 
 
 def as_table(rows: Rows) -> str:
@@ -50,7 +64,7 @@ def print_json(what: object) -> None:
 def _cell(value: object) -> str:
     if isinstance(value, datetime):
         return value.isoformat(sep=" ", timespec="seconds")
-    return "-" if value is None else str(value)
+    return "-" if value is None else one_line(str(value))
 
 
 def _plain(value: Any) -> str | float:

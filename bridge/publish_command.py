@@ -18,6 +18,7 @@ from bridge.client import (
 )
 from bridge.errors import PublicationUnknown
 from bridge.options import STAGE, Seconds, database_url_option
+from bridge.printing import one_line
 
 
 class ExitCode(IntEnum):
@@ -63,7 +64,7 @@ def publish(
 
     def look(found: Publication) -> None:
         if not as_json:
-            click.echo(describe(found))
+            click.echo(one_line(describe(found)))
 
     try:
         if wait:
@@ -72,7 +73,7 @@ def publish(
             found = _begin(database_url, job_id, stage, within)
             look(found)
     except PublicationUnknown as error:
-        click.echo(str(error), err=True)
+        click.echo(one_line(str(error)), err=True)
         raise SystemExit(int(ExitCode.UNKNOWN)) from error
     except KeyboardInterrupt:
         click.echo("not waited for any longer; what has begun goes on: ask again", err=True)

@@ -16,7 +16,7 @@ from psycopg.rows import TupleRow
 
 from bridge.client import Call, Order, call
 from bridge.errors import DatabaseUnavailable, NotFound
-from bridge.printing import print_json
+from bridge.printing import one_line, print_json
 
 #: What the functions that give orders return.
 Orders = TypeVar("Orders", Order, list[Order])
@@ -76,8 +76,9 @@ def give(
         except psycopg.OperationalError as error:
             if error.sqlstate is not None:
                 raise  # The server said so itself: nothing was done.
+            text = one_line(str(error))
             raise DatabaseUnavailable(
-                f"whether the order was given is not known ({_line(error)}): stagebus orders shows"
+                f"whether the order was given is not known ({text}): stagebus orders shows"
             ) from error
         if not manner.wait:
             _print(given, manner)
@@ -103,7 +104,8 @@ def _wait(connection: Connection[TupleRow], orders: Sequence[Order], manner: Man
     except KeyboardInterrupt:
         click.echo("not waited for any longer; the order goes on", err=True)
     except psycopg.OperationalError as error:
-        click.echo(f"not seen any longer ({_line(error)}); the order goes on", err=True)
+        text = one_line(str(error))
+        click.echo(f"not seen any longer ({text}); the order goes on", err=True)
     finally:
         progress.end()
     _print(orders, manner)
@@ -152,7 +154,7 @@ def describe(order: Order) -> str:
         return f"{what}: {order.tasks:,} tasks ({order.note})"
     counts = f"{order.tasks_done:,} of {order.tasks:,} tasks"
     note = "" if order.note == order.status else f"; {order.note}"
-    return f"order {order.order_id}, {what}: {order.status}, {counts}{note}"
+    return one_line(f"order {order.order_id}, {what}: {order.status}, {counts}{note}")
 
 
 class _Progress:
@@ -168,7 +170,7 @@ class _Progress:
         tasks = sum(order.tasks for order in orders)
         notes = "; ".join(dict.fromkeys(o.note for o in orders if o.status == "working"))
         counts = f"{done:,} of {tasks:,} tasks" if self._in_place else "working"
-        text = f"{counts}: {notes}"
+        text = one_line(f"{counts}: {notes}")
         if self._quiet or text == self._said:
             return
         self._said = text
@@ -178,10 +180,6 @@ class _Progress:
         """Takes the line back."""
         if self._said and self._in_place:
             click.echo("\r\x1b[K", nl=False, err=True)
-
-
-def _line(error: psycopg.Error) -> str:
-    return " ".join(str(error).split())
 
 
 def _listed(orders: Orders) -> list[Order]:

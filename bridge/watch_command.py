@@ -48,6 +48,8 @@ def watch(
                 3 completed with errors
                 4 failed or cancelled
                 5 not ended within --timeout, or until Ctrl-C; the job goes on
+
+    A database that restarts or fails over meanwhile is asked again for up to a minute.
     """
     in_place = not as_json and sys.stdout.isatty() and os.environ.get("TERM") != "dumb"
     if every is None:
@@ -67,10 +69,14 @@ def watch(
         else:
             click.echo(line(look, past))
 
+    def away(text: str) -> None:
+        redrawn.leave()
+        click.echo(text, err=True)
+
     begin = time.monotonic()
     code = ExitCode.TIMED_OUT
     try:
-        for look in looks(database_url, job_id, every, timeout):
+        for look in looks(database_url, job_id, every, timeout, away):
             show(look)
             code = ENDS.get(look.status, code)
     except KeyboardInterrupt:

@@ -8,6 +8,7 @@ import click
 from psycopg.rows import DictRow
 
 from bridge.drawing import Glyphs, duration, per_second
+from bridge.printing import visible
 from bridge.watching import Look, Past, ended_tasks
 
 #: Columns of a bar, where the terminal is wide enough for them, and at least.
@@ -35,7 +36,7 @@ def screen(look: Look, past: Past, glyphs: Glyphs, width: int, height: int) -> l
     if left_out:
         lines.append(f"… and {left_out} more stages")
     lines += coming
-    return [line[:width].rstrip() for line in (*lines, tail)][:height]
+    return [visible(line)[:width].rstrip() for line in (*lines, tail)][:height]
 
 
 def line(look: Look, past: Past) -> str:
@@ -45,7 +46,7 @@ def line(look: Look, past: Past) -> str:
         ", ".join(filter(None, (_name(stage), *_figures(stage, past), _notes(stage))))
         for stage in stages
     ] or [f"{len(look.stages)} stages have ended"]
-    return f"{duration(look.age.total_seconds())}  {look.status}: {'; '.join(texts)}"
+    return visible(f"{duration(look.age.total_seconds())}  {look.status}: {'; '.join(texts)}")
 
 
 class Redrawn:
@@ -59,6 +60,10 @@ class Redrawn:
         up = f"\x1b[{self._lines}A" if self._lines else ""
         click.echo(up + "".join(f"\r{line}\x1b[K\n" for line in lines) + "\x1b[J", nl=False)
         self._lines = len(lines)
+
+    def leave(self) -> None:
+        """What is there stays; the next lines come below what others print."""
+        self._lines = 0
 
 
 def _that_fit(stages: Sequence[DictRow], room: int) -> Sequence[DictRow]:

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import timedelta
 from itertools import pairwise
 from uuid import UUID
 
-import psycopg
-from psycopg.rows import DictRow, dict_row
+from psycopg import Connection
+from psycopg.rows import DictRow
 
 from bridge.console import ENDS
 from bridge.errors import NotFound
+from bridge.looking import repeatedly
 from bridge.printing import Rows
 
 #: Seconds for which looks are remembered.
@@ -43,42 +44,48 @@ class Look:
 
 
 def looks(
-    database_url: str, job_id: UUID, every: float, timeout: float | None = None
+    database_url: str,
+    job_id: UUID,
+    every: float,
+    timeout: float | None,
+    away: Callable[[str], None],
 ) -> Iterator[Look]:
     """A look every so many seconds, and at once when a stage or the job ends; then no more.
 
-    Or, when `timeout` seconds have passed, of the job as it is then. Raises NotFound for a job that
-    does not exist.
+    Or, when `timeout` seconds have passed, of the job as it is then. `away` is told each time that
+    the database is. Raises NotFound for a job that does not exist.
     """
-    deadline = None if timeout is None else time.monotonic() + timeout
-    with psycopg.connect(database_url, autocommit=True, row_factory=dict_row) as connection:
-        connection.execute("listen stagebus_jobs")
-        while True:
-            job = connection.execute(
-                "select job_id, job_type, status,"
-                " coalesce(ended_at, stagebus.clock()) - created_at as age"
-                " from stagebus.jobs where job_id = %s",
-                (job_id,),
-            ).fetchone()
-            if job is None:
-                raise NotFound(f"there is no job {job_id}")
-            # After the job: of one that has ended, all stages have.
-            stages = connection.execute(
-                "select * from stagebus.job_progress where job_id = %s order by stage", (job_id,)
-            ).fetchall()
-            coming = connection.execute(
-                "select name, waits_for, status from stagebus.plan_progress"
-                " where job_id = %s and status in ('waits', 'cannot be made') order by stage",
-                (job_id,),
-            ).fetchall()
-            look = Look(time.monotonic(), **job, stages=stages, coming=coming)
-            yield look
-            if look.status in ENDS or (deadline is not None and look.at >= deadline):
-                return
-            next_at = look.at + every if deadline is None else min(look.at + every, deadline)
-            for note in connection.notifies(timeout=max(next_at - time.monotonic(), 0.0)):
-                if note.payload == str(job_id):
-                    break
+
+    def look_at_job(connection: Connection[DictRow]) -> Look:
+        return _look(connection, job_id)
+
+    for look in repeatedly(
+        database_url, "watch", job_id, look_at_job, every=every, timeout=timeout, away=away
+    ):
+        yield look
+        if look.status in ENDS:
+            return
+
+
+def _look(connection: Connection[DictRow], job_id: UUID) -> Look:
+    job = connection.execute(
+        "select job_id, job_type, status,"
+        " coalesce(ended_at, stagebus.clock()) - created_at as age"
+        " from stagebus.jobs where job_id = %s",
+        (job_id,),
+    ).fetchone()
+    if job is None:
+        raise NotFound(f"there is no job {job_id}")
+    # After the job: of one that has ended, all stages have.
+    stages = connection.execute(
+        "select * from stagebus.job_progress where job_id = %s order by stage", (job_id,)
+    ).fetchall()
+    coming = connection.execute(
+        "select name, waits_for, status from stagebus.plan_progress"
+        " where job_id = %s and status in ('waits', 'cannot be made') order by stage",
+        (job_id,),
+    ).fetchall()
+    return Look(time.monotonic(), **job, stages=stages, coming=coming)
 
 
 def ended_tasks(stage: DictRow) -> int:

@@ -32,7 +32,7 @@ as $$
     select 'warning',
         format('the code in the database, replayed at %s, is not that of this version',
             c.replayed_at),
-        '-- stagebus migrate'
+        '-- with the newest version: stagebus migrate'
     from installed_code as c
     where c.digest <> p_code_digest
     union all

@@ -164,6 +164,15 @@ def test_a_screen_tells_of_the_stages_to_come() -> None:
     assert to_come == "to come  mosaic (after a, b), clean_up (cannot be made)"
 
 
+def test_what_is_drawn_stays_where_it_is_whatever_the_names() -> None:
+    hostile = stage(1, 10, 5, name="\x1b[2J", group_value="north\nsouth")
+    now = replace(look(9, hostile), job_type="a\rb")
+    head, first, _ = screen(now, past_of(now), UNICODE, 99, 23)
+    assert "  a?b  " in head
+    assert first.startswith("  1 ?[2J north?south ")
+    assert line(now, past_of(now)).startswith("9 s  running: 1 ?[2J north?south, ")
+
+
 def test_a_line_tells_of_what_goes_on() -> None:
     now = look(
         10,

@@ -40,5 +40,17 @@ def test_whether_they_agree(client: Client, database_url: str) -> None:
     assert "database and version differ" in result.stderr
 
 
+def test_a_newer_version_is_named_and_the_way_out(client: Client, database_url: str) -> None:
+    client.execute(
+        "insert into _yoyo_migration (migration_hash, migration_id, applied_at_utc)"
+        " values ('x', '9999.from-the-future', now())"
+    )
+    result = migrate(database_url, "--check", "--json")
+    assert (result.exit_code, json.loads(result.stdout)["unknown"]) == (1, ["9999.from-the-future"])
+    for answer in (result, migrate(database_url), migrate(database_url, "--check")):
+        assert answer.exit_code == 1
+        assert "install the newer one here" in answer.stderr
+
+
 def test_sql_is_no_json(database_url: str) -> None:
     assert migrate(database_url, "--dump-sql", "--json").exit_code == 2

@@ -13,11 +13,14 @@ from uuid import UUID, uuid4
 
 import pytest
 from click.testing import CliRunner
+from psycopg.conninfo import conninfo_to_dict
 
 from bridge.cli import main
+from bridge.printing import visible
 from bridge.replay import code_files
 from tests.client import Client
 from tests.conftest import CALLER
+from tests.observe import troubles
 from tests.psql import psql_binary
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -145,6 +148,36 @@ def test_long_statements_and_comments_are_broken_where_they_may_be(
     assert not comment or "    -- " in text
 
 
+def test_a_name_that_reads_like_sql_stays_whole(client: Client, monitor_url: str) -> None:
+    name = "it's;  -- \\ \"quoted" + " and more" * 10 + " from  here"
+    client.set_destination(name)
+    client.set_task_type("odd", destination=name)
+    client.execute("select stagebus.pause_destination(%s)", name)
+    client.create_stage_tasks(client.create_job(), 1, "odd", 1)
+    for script in ("stuck", "doctor"):
+        (statement,) = [line for line in run(monitor_url, script) if "resume_desti" in line]
+        client.execute(statement)
+        assert client.destination(name).status == "active"
+        client.execute("select stagebus.pause_destination(%s)", name)
+
+
+def test_a_text_of_others_is_no_line_of_its_own(client: Client, monitor_url: str) -> None:
+    """In evidence, and in the comment behind a statement."""
+    forged = "    select stagebus.stop_retention();"
+    troubles.quiet(client)
+    troubles.never_started(client)
+    client.set_destination("tasks", entity=f"queue\n{forged}")
+    client.execute(
+        "select stagebus.pause_destination('tasks', %s)", f"boom\n{forged}\n\x1b]0;mine\x07"
+    )
+    told = [run(monitor_url, script) for script in ("stuck", "doctor")]
+    assert any("-- if workers run, and their queue queue?" in line for line in told[0])
+    for lines in told:
+        assert forged not in lines
+        assert [visible(line) for line in lines] == lines
+    assert "boom select stagebus.stop_retention(); ?]0;mine?" in " ".join(" ".join(told[1]).split())
+
+
 def test_watch_repeats_itself_until_ctrl_c(monitor_url: str, long_and_large: UUID) -> None:
     with subprocess.Popen(
         [psql_binary(), "-X", "-q", "-f", str(SCRIPTS / "watch.sql"), monitor_url],
@@ -190,6 +223,44 @@ def test_the_words_of_psqlrc_answer_and_change_no_setting(
     assert done.stdout.count("job, its stages") == 1
     assert f"paused destination, job {long_and_large}" in done.stdout
     assert done.stdout.splitlines()[-2:] == ["Output format is csv.", 'Null display is "nothing".']
+
+
+@pytest.mark.parametrize(
+    ("url", "rest", "password"),
+    [
+        (
+            "postgresql://me:p%40ss%27@one:1,two:2/db?target_session_attrs=read-write",
+            "user=me dbname=db host=one,two port=1,2 target_session_attrs=read-write",
+            "p@ss'",
+        ),
+        (
+            "service=mine passfile='/my files/pgpass'",
+            "service=mine passfile='/my files/pgpass'",
+            "",
+        ),
+        ("host=/run/here password=''", "host=/run/here", ""),
+    ],
+)
+def test_no_argument_of_psql_is_a_password(
+    tmp_path: Path, url: str, rest: str, password: str
+) -> None:
+    fake = tmp_path / "psql"
+    fake.write_text('#!/bin/sh\nprintf \'%s\\n\' "$@" "$PGPASSWORD"\n', "utf-8")
+    fake.chmod(0o700)
+    program = "from bridge.psql_command import psql; psql()"
+    done = subprocess.run(
+        [sys.executable, "-c", program, "-c", "select 1"],
+        cwd=ROOT,
+        env={"STAGEBUS_DATABASE_URL": url, "PATH": f"{tmp_path}:{os.environ['PATH']}"},
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=60,
+    )
+    *arguments, database, given = done.stdout.split("\n")[:-1]
+    assert arguments == ["-c", "select 1", "--dbname"]
+    assert conninfo_to_dict(database) == conninfo_to_dict(rest)
+    assert given == password
 
 
 def test_no_psql_is_an_error_that_says_where_the_scripts_are(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from datetime import timedelta
 from uuid import UUID, uuid4
 
@@ -11,7 +12,7 @@ from click.testing import CliRunner, Result
 
 from bridge.cli import main
 from bridge.migrate import migrate
-from bridge.replay import code_digest
+from bridge.replay import code_digest, code_files
 from tests.client import Client
 from tests.conftest import another_postgres
 
@@ -48,6 +49,23 @@ def test_why_as_json(database_url: str, job_id: UUID) -> None:
     assert set(row) == {"cause", "stage", "evidence", "fix"}
 
 
+def test_it_says_who_may_type_what_it_prints(client: Client, database_url: str) -> None:
+    files = [path for path in code_files() if path.name.startswith(("causes_", "nothing_is_stuck"))]
+    text = "".join(path.read_text("utf-8") for path in files)
+    named = re.findall(r"'select (?:\* from )?stagebus\.(\w+)\(", text)
+    assert "retry_tasks" in named
+    functions = (
+        "select distinct p.proname from pg_proc as p"
+        " where p.pronamespace = 'stagebus'::regnamespace and p.proname = any(%s)"
+        " and not has_function_privilege(%s, p.oid, 'execute') order by 1"
+    )
+    others = client.column(functions, named, "stagebus_operator")
+    assert others == ["create_stage_tasks", "seal_stage"]
+    assert client.column(functions, others, "stagebus_producer") == []
+    told = " ".join(run("why", database_url, "--help").output.split())
+    assert "seal_stage and create_stage_tasks need stagebus_producer" in told
+
+
 def test_a_job_that_does_not_exist_is_named(database_url: str) -> None:
     job_id = str(uuid4())
     result = run("why", database_url, job_id)
@@ -75,4 +93,5 @@ def test_the_doctors_exit_code_says_how_grave_it_is() -> None:
 
 def test_the_doctor_compares_the_code_with_its_own(client: Client, database_url: str) -> None:
     client.execute("update stagebus_data.installed_code set digest = 'of last year'")
-    assert "-- stagebus migrate" in run("doctor", database_url).output
+    fix = "    -- with the newest version: stagebus migrate"
+    assert fix in run("doctor", database_url).output.splitlines()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -93,13 +94,34 @@ def test_code_of_another_version_is_noticed_and_replayed(empty_database_url: str
 
 
 def test_a_migration_of_a_later_version_is_named(empty_database_url: str) -> None:
-    migration.migrate(empty_database_url)
-    with psycopg.connect(empty_database_url, autocommit=True) as connection:
+    of_the_future(empty_database_url)
+    assert migration.status(empty_database_url).unknown == ("9999.from-the-future",)
+
+
+@pytest.mark.parametrize(
+    "attempt",
+    [migration.migrate, migration.script, lambda url: migration.rollback(url, IDS[-1])],
+    ids=["migrate", "dump-sql", "rollback"],
+)
+def test_a_database_of_a_later_version_is_left_as_it_is(
+    empty_database_url: str, attempt: Callable[[str], object]
+) -> None:
+    of_the_future(empty_database_url)
+    before = schema_dump(empty_database_url)
+    with pytest.raises(MigrationError, match=r"does not know 9999.*--rollback 9999.from-the-fut"):
+        attempt(empty_database_url)
+    assert schema_dump(empty_database_url) == before
+
+
+def of_the_future(database_url: str) -> None:
+    """Migrated by a later version, with a function that is new there."""
+    migration.migrate(database_url)
+    with psycopg.connect(database_url, autocommit=True) as connection:
+        connection.execute("create function stagebus.new_there() returns int return 1")
         connection.execute(
             "insert into _yoyo_migration (migration_hash, migration_id, applied_at_utc)"
             " values ('x', '9999.from-the-future', now())"
         )
-    assert migration.status(empty_database_url).unknown == ("9999.from-the-future",)
 
 
 @pytest.mark.parametrize("wanted", [True, False])

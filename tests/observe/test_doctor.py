@@ -195,7 +195,7 @@ def test_a_stale_code_digest(healthy: Client, database_url: str) -> None:
     assert findings(healthy) == []
     (row,) = findings(healthy, code_digest())
     assert row.severity == "warning"
-    assert row.fix == "-- stagebus migrate"
+    assert row.fix == "-- with the newest version: stagebus migrate"
     migrate(database_url)
     healthy.execute("select stagebus.forget_bridge(%s)", healthy.bridge_id)
     report(healthy)
