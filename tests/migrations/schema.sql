@@ -214,6 +214,7 @@ CREATE TABLE stagebus_data.batches (
     created_at timestamp with time zone NOT NULL,
     queued_at timestamp with time zone,
     start_due_at timestamp with time zone,
+    unstarted integer,
     turn bigint DEFAULT 0 NOT NULL,
     CONSTRAINT a_batch_has_tasks CHECK (((task_count >= 1) AND (task_count <= ((last_index - first_index) + 1)))),
     CONSTRAINT a_batch_is_leased_exactly_while_it_is_publishing CHECK ((((state)::text = 'publishing'::text) = ((claimed_by IS NOT NULL) AND (lease_until IS NOT NULL)))),
