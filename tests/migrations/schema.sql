@@ -734,9 +734,9 @@ CREATE INDEX batches_stopped ON stagebus_data.batches USING btree (job_id, stage
 
 CREATE INDEX batches_waiting ON stagebus_data.batches USING btree (destination, seq) WHERE ((state)::text = 'pending_queue'::text);
 
-CREATE INDEX dead_letters_not_ours ON stagebus_data.dead_letters USING btree (received_at) WHERE (outcome = 'not_ours'::text);
-
 CREATE INDEX dead_letters_of_a_stage ON stagebus_data.dead_letters USING btree (job_id, stage, task_index) WHERE (job_id IS NOT NULL);
+
+CREATE INDEX dead_letters_of_no_task ON stagebus_data.dead_letters USING btree (received_at) WHERE (job_id IS NULL);
 
 CREATE INDEX due_advances_planned ON stagebus_data.due_advances USING btree (due_since) WHERE planned;
 
