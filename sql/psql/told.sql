@@ -3,7 +3,7 @@
 with finding as (
     -- Words that are longer than a line are cut first.
     select row_number() over () as place,
-        regexp_replace(regexp_replace(f.head || ': ' || f.text, '\s+', ' ', 'g'),
+        regexp_replace(regexp_replace(f.head || ': ' || f.text, '[\s[:cntrl:]]+', ' ', 'g'),
             '(\S{80})(?=\S)', '\1 ', 'g') as text,
         case when f.fix like '--%' then '' else split_part(f.fix, ';  -- ', 1) end as statement,
         regexp_replace(case when f.fix like '--%' then substr(f.fix, 4)
