@@ -1,4 +1,5 @@
--- Which bridges there are, as each says of itself; and where the last failures are found.
+-- Which bridges there are, as each says of itself; where the last failures are found; and how much
+-- is published again.
 -- depends: 0006.orders
 set local role stagebus_owner;
 
@@ -13,6 +14,11 @@ create table if not exists stagebus_data.bridges (
     started_at   timestamptz not null,
     seen_at      timestamptz not null
 ) with (fillfactor = 50);
+
+-- How many of its tasks no worker had started when it was last published again; null: never. Those
+-- of a range are not counted by anything else but their rows.
+alter table stagebus_data.batches
+    add column if not exists unstarted integer;
 
 -- The three indexes hold few rows; each is made by one look at its table, while writers wait.
 

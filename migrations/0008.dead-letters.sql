@@ -34,7 +34,7 @@ create table if not exists stagebus_data.dead_letters (
 
 create index if not exists dead_letters_of_a_stage
     on stagebus_data.dead_letters (job_id, stage, task_index) where job_id is not null;
-create index if not exists dead_letters_not_ours
-    on stagebus_data.dead_letters (received_at) where outcome = 'not_ours';
+create index if not exists dead_letters_of_no_task
+    on stagebus_data.dead_letters (received_at) where job_id is null;
 
 reset role;

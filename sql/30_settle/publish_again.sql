@@ -3,6 +3,7 @@
 create or replace function stagebus.publish_again(
     p_job_id uuid,
     p_batch_id uuid,
+    p_unstarted integer,
     p_reason text
 ) returns void
 language plpgsql
@@ -15,13 +16,14 @@ begin
     update batches as b set
         state = case b.state when 'held' then 'held' else 'pending_queue' end,
         dispatch = b.dispatch + 1,
+        unstarted = p_unstarted,
         claim_epoch = b.claim_epoch + 1,
         claimed_by = null,
         lease_until = null,
         ready_at = v_now,
         published_through = b.first_index - 1,
         publish_attempts = 0,
-        last_error = p_reason,
+        last_error = null,
         queued_at = null,
         start_due_at = null,
         unanswered_since = null,
@@ -31,5 +33,7 @@ begin
     notify stagebus_ready;
 end;
 $$;
-comment on function stagebus.publish_again(uuid, uuid, text) is
-    'Begins a new dispatch of a batch; a held one stays held. Locks it; notifies stagebus_ready.';
+comment on function stagebus.publish_again(uuid, uuid, integer, text) is
+    'Begins a new dispatch of a batch, of whose tasks p_unstarted are not started; a held one '
+    'stays held. What its bridge may have sent is in the ledger with p_reason. Locks it; notifies '
+    'stagebus_ready.';

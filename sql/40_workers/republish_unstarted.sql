@@ -32,7 +32,8 @@ begin
             and stagebus.unstarted_tasks(v_batch) > 0
         then
             perform stagebus.publish_again(
-                v_batch.job_id, v_batch.batch_id, 'not all was started within start_timeout');
+                v_batch.job_id, v_batch.batch_id, stagebus.unstarted_tasks(v_batch),
+                'not all was started within start_timeout');
             v_republished := v_republished + 1;
         else
             update batches as b set start_due_at = null

@@ -15,13 +15,14 @@ set jit = off
 set plan_cache_mode = force_generic_plan
 as $$
 declare
+    v_now   timestamptz := stagebus.clock();
     v_limit integer := least(greatest(coalesce(p_limit, 1000), 1), 100000);
 begin
     if not pg_try_advisory_xact_lock(hashtextextended('stagebus.maintain', 0)) then
         return query select 0, 0, 0, 0, 0;
         return;
     end if;
-    perform stagebus.ensure_partition(stagebus.clock() + interval '7 days');
+    perform stagebus.ensure_partition(v_now + interval '7 days');
     -- First what waits for locks, in their order; all that follows passes over what is locked.
     lost_attempts := stagebus.end_lost_attempts(v_limit);
     retried_tasks := stagebus.gather_retries(v_limit);
@@ -29,7 +30,14 @@ begin
     republished_batches := stagebus.republish_unstarted(10);
     overdue_stages := stagebus.end_overdue_stages(v_limit)
         + stagebus.withdraw_overdue_stages(v_limit);
-    delete from bridges as b where b.seen_at < stagebus.clock() - interval '1 day';
+    delete from bridges as b where b.seen_at < v_now - interval '1 day';
+    -- Those of tasks go with their job.
+    delete from dead_letters as d where d.ctid = any (array(
+        select l.ctid
+        from dead_letters as l
+        where l.job_id is null and l.received_at < v_now - (select r.keep from retention as r)
+        order by l.received_at
+        limit v_limit));
     -- Those that nobody heard of, or that are due again after they failed.
     due_jobs := (select count(*)::integer from stagebus.due_jobs(100));
     return next;
@@ -38,6 +46,7 @@ $$;
 comment on function stagebus.maintain(integer) is
     'Makes next week''s partition, ends lost attempts, gathers due retries into batches, publishes '
     'again what nobody started, orders the end of overdue stages (a provisional one is withdrawn), '
-    'each within p_limit (1 to 100,000), and forgets bridges that were silent for a day; returns '
-    'the counts, and that of jobs that advance_job is due for (100 at most). Does nothing while '
-    'another session is at it. Raises SB115.';
+    'each within p_limit (1 to 100,000), and forgets bridges that were silent for a day, and dead '
+    'letters of no task that are older than what retention keeps; returns the counts, and that of '
+    'jobs that advance_job is due for (100 at most). Does nothing while another session is at it. '
+    'Raises SB115.';

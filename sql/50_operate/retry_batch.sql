@@ -54,6 +54,7 @@ begin
         update batches as b set
             state = 'pending_queue',
             publish_attempts = 0,
+            last_error = null,
             ready_at = v_now,
             unanswered_since = null,
             unanswered_through = null
@@ -61,7 +62,7 @@ begin
         notify stagebus_ready;
     else
         perform stagebus.publish_again(
-            p_job_id, p_batch_id, format('order %s', v_order_id));
+            p_job_id, p_batch_id, v_waiting, format('order %s', v_order_id));
     end if;
     update orders as o set tasks_done = v_waiting where o.order_id = v_order_id;
     if v_running = 0 then

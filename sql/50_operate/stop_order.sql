@@ -10,9 +10,10 @@ security definer
 set search_path = stagebus_data, stagebus, pg_temp
 as $$
 declare
-    v_now   timestamptz := stagebus.clock();
-    v_order stagebus_data.orders := stagebus.lock_order(p_order_id);
-    v_batch stagebus_data.batches;
+    v_now       timestamptz := stagebus.clock();
+    v_order     stagebus_data.orders := stagebus.lock_order(p_order_id);
+    v_batch     stagebus_data.batches;
+    v_unstarted integer;
 begin
     if v_order.state <> 'working' then
         perform stagebus.raise_error(
@@ -56,9 +57,11 @@ begin
             order by b.batch_id
             for no key update of b
         loop
-            if stagebus.unstarted_tasks(v_batch) > 0 then
+            v_unstarted := stagebus.unstarted_tasks(v_batch);
+            if v_unstarted > 0 then
                 perform stagebus.publish_again(
-                    v_batch.job_id, v_batch.batch_id, format('order %s was stopped', p_order_id));
+                    v_batch.job_id, v_batch.batch_id, v_unstarted,
+                    format('order %s was stopped', p_order_id));
             end if;
         end loop;
         -- Those that have ended, too: undo_order goes on to them, when it has the job's lock.

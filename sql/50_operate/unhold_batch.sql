@@ -28,6 +28,7 @@ begin
     update batches as b set
         state = 'pending_queue',
         publish_attempts = 0,
+        last_error = null,
         ready_at = v_now,
         -- Whoever lets it go has decided about what may have arrived.
         unanswered_since = null,

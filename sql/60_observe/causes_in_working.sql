@@ -21,8 +21,7 @@ as $$
         group by r.stage
     ),
     failing as (
-        select w.stage, count(*) as tasks, min(w.due_at) as due_at,
-            (array_agg(w.error order by w.due_at desc))[1] as error
+        select w.stage, count(*) as tasks, min(w.due_at) as due_at
         from stagebus_data.waiting_retries as w
         where w.job_id = p_job_id
         group by w.stage
@@ -38,8 +37,10 @@ as $$
             'task of the stage', p.queued, q.queued_at),
         format('select stagebus.retry_batch(b.job_id, b.batch_id) from stagebus.batches as b'
             ' where b.job_id = %L and b.stage = %s and b.kind = ''tasks'''
-            ' and b.status = ''queued'';'
-            '  -- if workers run, and their queue %s is empty', p_job_id, p.stage, q.entity)
+            ' and b.status = ''queued'' order by b.batch_id;'
+            '  -- if workers run, and their queue %s is empty', p_job_id, p.stage,
+            -- A second line would be a statement.
+            regexp_replace(q.entity, '[[:space:][:cntrl:]]+', ' ', 'g'))
     from progress as p
     cross join moment as m
     cross join lateral (
@@ -53,11 +54,19 @@ as $$
     union all
     select 'tasks fail', f.stage,
         format('%s tasks wait for their next attempt, the first until %s, and nothing else is left '
-            'of the stage: %s', f.tasks, f.due_at, f.error),
+            'of the stage: %s', f.tasks, f.due_at, e.error),
         format('select * from stagebus.retry_tasks(%L, %s, status => ''retry_wait'');  -- does not '
             'wait', p_job_id, f.stage)
     from failing as f
     join progress as p on p.stage = f.stage
+    -- One error is fetched, and not all of them sorted.
+    cross join lateral (
+        select w.error
+        from stagebus_data.waiting_retries as w
+        where w.job_id = p_job_id and w.stage = f.stage
+        order by w.task_index
+        limit 1
+    ) as e
     where p.completed + p.failed + p.cancelled + p.retry_wait = p.tasks
     union all
     select 'failed stage waits', s.stage,
@@ -81,7 +90,8 @@ as $$
         limit 1
     ) as e on true
     where s.job_id = p_job_id and s.state = 'failed' and s.on_failure = 'wait'
-        and j.ended_at is null;
+        -- Nothing is retried of a job that is being cancelled.
+        and j.ended_at is null and not j.cancelling;
 $$;
 comment on function stagebus.causes_in_working(uuid) is
     'The part of why_stuck about attempts, messages that nobody started, and failures.';

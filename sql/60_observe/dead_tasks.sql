@@ -10,6 +10,8 @@ select
     ) as task_type,
     f.attempt as attempts, f.error, f.failed_at
 from stagebus_data.failed_tasks as f
+where f.job_id < (select r.hidden_from from stagebus_data.retention as r)
+    or f.job_id >= (select r.hidden_until from stagebus_data.retention as r)
 order by f.failed_at desc;
 comment on view stagebus.dead_tasks is
     'The tasks that failed for good, the last one first, after how many attempts and with which '

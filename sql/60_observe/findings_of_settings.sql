@@ -12,6 +12,7 @@ as $$
             when 'session' then format('reset %s;', s.name)
             when 'client' then format('set %s = %L;  -- and mend what the client connects with',
                 s.name, w.wanted)
+            when 'global' then format('alter role all reset %s;', s.name)
             when 'user' then format('alter role %I reset %s;', session_user, s.name)
             when 'database user' then format('alter role %I in database %I reset %s;',
                 session_user, current_database(), s.name)

@@ -65,13 +65,17 @@ as $$
     where d.paused_at is not null
     union all
     select 'warning',
-        format('%s batches are %s and wait for an operator', count(*), b.state),
+        format('%s batches are %s and wait for an operator', count(*), b.status),
         format('select stagebus.%s(b.job_id, b.batch_id) from stagebus.batches as b'
-            ' where b.status = %L;',
-            case b.state when 'failed' then 'retry_batch' else 'unhold_batch' end, b.state)
-    from batches as b
-    where b.state in ('failed', 'held')
-    group by b.state
+            ' join stagebus.stages as s using (job_id, stage) where b.status = %L'
+            ' and (s.ending is null or b.kind = ''job'') order by b.job_id, b.batch_id;',
+            case b.status when 'failed' then 'retry_batch' else 'unhold_batch' end, b.status)
+    from stagebus.batches as b
+    join stagebus.stages as s on s.job_id = b.job_id and s.stage = b.stage
+    where b.status in ('failed', 'held')
+        -- Otherwise the order that ends the stage takes care of them.
+        and (s.ending is null or b.kind = 'job')
+    group by b.status
     union all
     select 'warning',
         format('order %s (%s of job %s) fails: %s', o.order_id, o.action, o.job_id, o.last_error),
@@ -109,7 +113,8 @@ as $$
         '-- whoever misses them: receive_deferred_messages, as docs/dead-letters.md says'
     from dead_letters as d
     cross join moment as m
-    where d.outcome = 'not_ours' and d.received_at > m.now - interval '1 day'
+    where d.job_id is null and d.outcome = 'not_ours'
+        and d.received_at > m.now - interval '1 day'
     group by d.destination;
 $$;
 comment on function stagebus.findings_of_work(text) is

@@ -1,6 +1,7 @@
 -- Reads counters and batches, never tasks: of a stage that has ended its own row, and how many
 -- retries were batches of their own; of any other the slots that are open, and the batches that are
--- not queued. Those of a range have all of its tasks, so what they miss is what is not published.
+-- not queued: what they miss is not published; of one that is published again it was noted how many
+-- of its tasks were not started then.
 create or replace view stagebus.job_progress as
 select
     j.job_id, j.job_type, j.state::text as job_status, s.stage, s.task_type,
@@ -54,10 +55,13 @@ cross join lateral (
     -- Counted once, and not wherever they are mentioned.
     offset 0
 ) as p
--- Of a stage that ended without a cancelled task every batch was published.
+-- Of a stage that ended without a cancelled task every batch was published. What is cancelled has
+-- nothing to publish once the cancelling is over: its tasks have ended, or are retries.
 cross join lateral (
     select
-        count(*) as waiting, coalesce(sum(bt.last_index - bt.published_through), 0) as unpublished
+        count(*) as waiting,
+        coalesce(sum(least(bt.unstarted, bt.last_index - bt.published_through)) filter (
+            where bt.state <> 'cancelled' or s.ending is not null), 0) as unpublished
     from stagebus_data.batches as bt
     where (s.ended_at is null or s.cancelled > 0)
         and bt.job_id = s.job_id and bt.stage = s.stage and not bt.scattered
@@ -67,13 +71,16 @@ cross join lateral (
 cross join lateral (
     select
         count(*) as batches, count(*) filter (where bt.state <> 'queued') as waiting,
-        coalesce(sum(bt.task_count) filter (where bt.state <> 'queued'), 0) as republishing
+        coalesce(sum(least(
+            bt.unstarted, bt.task_count, bt.last_index - bt.published_through)) filter (
+            where bt.state <> 'queued' and (bt.state <> 'cancelled' or s.ending is not null)), 0)
+            as unpublished
     from stagebus_data.batches as bt
     where bt.job_id = s.job_id and bt.stage = s.stage and bt.scattered and bt.kind = 'tasks'
 ) as t
 cross join lateral (
     select greatest(0, case when s.batch_count > 0 then s.task_count else 0 end - b.unpublished
-        - t.republishing - c.ended - p.processing - p.retry_wait) as on_queue
+        - t.unpublished - c.ended - p.processing - p.retry_wait) as on_queue
 ) as q
 cross join lateral (
     select n.now, round((c.ended / nullif(extract(epoch from
@@ -83,7 +90,9 @@ cross join lateral (
 where s.job_id < (select h.hidden_from from stagebus_data.retention as h)
     or s.job_id >= (select h.hidden_until from stagebus_data.retention as h);
 comment on view stagebus.job_progress is
-    'A row per stage: how many of its tasks are in each state. A task that a worker started '
-    'before its batch was recorded as queued may for that moment be missing from pending_queue. '
+    'A row per stage: how many of its tasks are in each state. Until a batch is queued, those of '
+    'its tasks that workers have started all the same (by a message of its dispatch before, or one '
+    'whose send is not recorded yet) count as pending_queue in place of others that are queued; '
+    'while a stage is being cancelled only the sum of the two is exact. '
     'rate: tasks per second that have ended since the stage was sealed; eta: when the last one '
     'will have at that rate.';

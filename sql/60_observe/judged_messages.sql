@@ -42,5 +42,7 @@ begin
 end;
 $$;
 comment on function stagebus.judged_messages(text[]) is
-    'A row for each id: running; done, cancelled, stale, ghost, of which a worker is told so when '
-    'it receives them; on its way: not recorded yet, or only just; job message; not ours.';
+    'A row for each id: running; done, cancelled, ghost, of which a worker is told so when it '
+    'receives them; stale, likewise, but by one of the present attempt and an earlier dispatch a '
+    'task that waits is started; on its way: not recorded yet, or only just; job message; not '
+    'ours.';

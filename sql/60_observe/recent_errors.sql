@@ -57,6 +57,9 @@ from (
     union all
     select * from step
 ) as e
+-- Those of old weeks are seldom among them.
+where e.job_id < (select r.hidden_from from stagebus_data.retention as r)
+    or e.job_id >= (select r.hidden_until from stagebus_data.retention as r)
 order by e.at desc nulls last
 limit 200;
 comment on view stagebus.recent_errors is

@@ -71,12 +71,16 @@ begin
     ),
     told as (
         select c.found, count(*) as messages, c.job_id, c.stage, c.batch_id,
-            min(c.message_id) as example
+            min(c.message_id) as example, bool_or(s.state = 'provisional') as provisional
         from compared as c
+        left join stages as s on s.job_id = c.job_id and s.stage = c.stage
         group by c.found, c.job_id, c.stage, c.batch_id
     )
     select t.found, t.messages, t.job_id, t.stage, t.batch_id, t.example,
         case
+            when t.found = 'lost' and t.provisional then format(
+                '-- once its stage is confirmed, look again; or: '
+                'select * from stagebus.withdraw_stage(%L, %s);', t.job_id, t.stage)
             when t.found = 'lost' then format(
                 'select stagebus.retry_batch(%L, %L, reason => %L);',
                 t.job_id, t.batch_id, 'reconcile: lost messages')
@@ -87,6 +91,8 @@ begin
                 '-- nothing: a bridge is at it, or finished it while this was looked at'
             when t.found = 'job message' then '-- nothing: it waits for a controller'
             when t.found = 'not ours' then '-- ask who else sends to this queue'
+            when t.found = 'stale' then
+                '-- nothing: who receives it starts its task, if nobody has, or is told so'
             else '-- nothing: whoever receives it is told so, and completes it'
         end
     from told as t

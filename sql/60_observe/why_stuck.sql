@@ -7,7 +7,8 @@ security definer
 set search_path = stagebus_data, stagebus, pg_temp
 as $$
 begin
-    if not exists (select from jobs as j where j.job_id = p_job_id) then
+    -- As the view has them: not what is being removed.
+    if not exists (select from stagebus.jobs as j where j.job_id = p_job_id) then
         perform stagebus.raise_error(
             'SB101', format('job %s does not exist', coalesce(p_job_id::text, 'null')),
             'Its creation may have been rolled back.', 'Look it up in the view jobs.');

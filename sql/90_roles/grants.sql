@@ -149,7 +149,7 @@ grant select on
     stagebus.jobs, stagebus.stages, stagebus.batches, stagebus.tasks, stagebus.sends,
     stagebus.job_progress, stagebus.plans, stagebus.plan_progress, stagebus.orders,
     stagebus.batch_status, stagebus.destination_status, stagebus.bridges, stagebus.dead_tasks,
-    stagebus.recent_errors, stagebus.dead_letters, stagebus.limits
+    stagebus.retrying_tasks, stagebus.recent_errors, stagebus.dead_letters, stagebus.limits
 to stagebus_producer, stagebus_operator, stagebus_monitor;
 grant execute on function stagebus.retention_status(interval, boolean)
 to stagebus_operator, stagebus_monitor;

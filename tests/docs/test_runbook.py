@@ -87,9 +87,10 @@ def test_a_revoked_key(
 
 
 def test_a_poison_task(quiet: Client, operator: Operator) -> None:
-    operator.is_about(troubles.poison_task(quiet))
+    job_id = troubles.poison_task(quiet)
+    operator.is_about(job_id)
     operator.sees(3)
-    assert "2|2|division by zero" in operator.types(3)
+    assert f"{job_id}-s1-2|division by zero|" in operator.types(3)
     quiet.work_orders()
     quiet.maintain()
     operator.sees_it_no_more(3)

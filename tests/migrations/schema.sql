@@ -214,6 +214,7 @@ CREATE TABLE stagebus_data.batches (
     created_at timestamp with time zone NOT NULL,
     queued_at timestamp with time zone,
     start_due_at timestamp with time zone,
+    unstarted integer,
     turn bigint DEFAULT 0 NOT NULL,
     CONSTRAINT a_batch_has_tasks CHECK (((task_count >= 1) AND (task_count <= ((last_index - first_index) + 1)))),
     CONSTRAINT a_batch_is_leased_exactly_while_it_is_publishing CHECK ((((state)::text = 'publishing'::text) = ((claimed_by IS NOT NULL) AND (lease_until IS NOT NULL)))),
@@ -733,9 +734,9 @@ CREATE INDEX batches_stopped ON stagebus_data.batches USING btree (job_id, stage
 
 CREATE INDEX batches_waiting ON stagebus_data.batches USING btree (destination, seq) WHERE ((state)::text = 'pending_queue'::text);
 
-CREATE INDEX dead_letters_not_ours ON stagebus_data.dead_letters USING btree (received_at) WHERE (outcome = 'not_ours'::text);
-
 CREATE INDEX dead_letters_of_a_stage ON stagebus_data.dead_letters USING btree (job_id, stage, task_index) WHERE (job_id IS NOT NULL);
+
+CREATE INDEX dead_letters_of_no_task ON stagebus_data.dead_letters USING btree (received_at) WHERE (job_id IS NULL);
 
 CREATE INDEX due_advances_planned ON stagebus_data.due_advances USING btree (due_since) WHERE planned;
 

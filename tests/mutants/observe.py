@@ -7,6 +7,7 @@ from tests.mutants.mutant import Mutant
 WHY = "tests/observe/test_why_stuck.py"
 OUT = "tests/observe/test_why_stuck_publishing.py"
 VIEWS = "tests/observe/test_views.py"
+REPEATS = "tests/observe/test_progress_of_repeats.py"
 DOCTOR = "tests/observe/test_doctor.py"
 VERIFY = "tests/observe/test_verify_job.py"
 RECONCILE = "tests/observe/test_reconcile.py"
@@ -143,6 +144,38 @@ MUTANTS = (
         "    where ",
         "a look at what runs takes as long as there are batches of old jobs",
         (f"{LITTLE}::test_progress_of_what_has_ended_reads_neither_batches_nor_counters",),
+    ),
+    Mutant(
+        "what-was-cancelled-waits-to-be-published",
+        "sql/60_observe/job_progress.sql",
+        "where bt.state <> 'cancelled' or s.ending is not null), 0) as unpublished\n",
+        "where true), 0) as unpublished\n",
+        "nothing of a stage is said to be on the bus once its cancelling was undone",
+        (f"{REPEATS}::test_after_a_cancelling_that_was_undone",),
+    ),
+    Mutant(
+        "what-has-ended-waits-to-be-published-again",
+        "sql/30_settle/publish_again.sql",
+        "        unstarted = p_unstarted,\n",
+        "",
+        "tasks of a retried batch count twice, and those of others not",
+        (f"{REPEATS}::test_of_a_batch_that_is_retried_when_some_of_its_tasks_have_ended",),
+    ),
+    Mutant(
+        "publish-again-leaves-an-error",
+        "sql/30_settle/publish_again.sql",
+        "        last_error = null,\n",
+        "        last_error = p_reason,\n",
+        "the broker is said to be away when an operator has published a batch again",
+        (f"{OUT}::test_a_batch_that_was_published_again_and_again_is_not_given_back",),
+    ),
+    Mutant(
+        "a-cancelled-stage-stops-the-doctors-mend",
+        "sql/60_observe/findings_of_work.sql",
+        " and (s.ending is null or b.kind = ''job'') order by",
+        " order by",
+        "one batch whose stage is being cancelled undoes the retry of all others",
+        (f"{DOCTOR}::test_a_batch_whose_stage_is_being_cancelled_keeps_no_other_from_going_on",),
     ),
     Mutant(
         "a-dead-bridge-counts-as-alive",

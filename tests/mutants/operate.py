@@ -173,7 +173,7 @@ MUTANTS = (
     Mutant(
         "a-stopped-cancelling-publishes-nothing-again",
         "sql/50_operate/stop_order.sql",
-        "            if stagebus.unstarted_tasks(v_batch) > 0 then\n",
+        "            if v_unstarted > 0 then\n",
         "            if v_batch.state = 'cancelled' then\n",
         "tasks whose messages were turned away meanwhile wait for their start_timeout",
         (f"{ORDERS}::test_stopping_a_cancelling_publishes_again_what_nobody_started",),

@@ -126,7 +126,7 @@ def test_a_setting_of_the_server(own_client: Client, name: str, value: str, seve
     own_client.execute(f"alter system reset {name}")
 
 
-@pytest.mark.parametrize("place", ["database", "user", "database user", "session"])
+@pytest.mark.parametrize("place", ["database", "user", "database user", "global", "session"])
 def test_a_setting_of_a_smaller_place_is_mended_there(own_client: Client, place: str) -> None:
     own_client.execute(
         {
@@ -134,6 +134,7 @@ def test_a_setting_of_a_smaller_place_is_mended_there(own_client: Client, place:
             "user": "alter role postgres set synchronous_commit = off",
             "database user": "alter role postgres in database postgres"
             " set synchronous_commit = off",
+            "global": "alter role all set synchronous_commit = off",
             "session": "set synchronous_commit = off",
         }[place]
     )
@@ -234,6 +235,20 @@ def test_batches_that_wait_for_an_operator(healthy: Client, state: str) -> None:
     mend(healthy, the_finding(healthy, "warning", f"1 batches are {state}"))
     assert findings(healthy) == []
     assert len(healthy.publish()) == 5
+
+
+def test_a_batch_whose_stage_is_being_cancelled_keeps_no_other_from_going_on(
+    healthy: Client,
+) -> None:
+    for _ in range(3):
+        healthy.create_stage_tasks(healthy.create_job(), 1, "h3_hexagon", 5)
+    claims = healthy.claim_batches(3)
+    for claim in claims:
+        healthy.fail_batch(claim, max_attempts=1)
+    healthy.order("cancel_stage", claims[1].job_id, 1)
+    mend(healthy, the_finding(healthy, "warning", "2 batches are failed"))
+    assert findings(healthy) == []
+    assert len(healthy.publish()) == 10
 
 
 def test_an_order_whose_steps_fail(healthy: Client) -> None:

@@ -67,3 +67,20 @@ def test_no_more_than_the_last_hundred_of_a_kind_are_shown(client: Client) -> No
     client.start_all(published.messages, TOKEN)
     client.fail_tasks(published.task_ids, TOKEN, ["no"] * 150, retry=False)
     assert len(errors(client)) == 100
+
+
+def test_a_task_that_waits_for_its_next_attempt_says_what_went_wrong(client: Client) -> None:
+    now = client.stop_clock()
+    client.set_task_type("work", retry_delay="1 minute")
+    published = client.published_stage(3, "work")
+    client.start_all(published.messages, TOKEN)
+    client.fail_tasks(published.task_ids[:2], TOKEN, ["no luck", "no input"])
+    rows = client.rows("select * from retrying_tasks where job_id = %s", published.job_id)
+    assert [(row.task_id, row.error) for row in rows] == [
+        (published.task_ids[0], "no luck"),
+        (published.task_ids[1], "no input"),
+    ]
+    assert all(now < row.retry_at <= now + timedelta(minutes=1) for row in rows)
+    client.advance(timedelta(minutes=1))
+    client.gather_retries()
+    assert client.rows("select * from retrying_tasks") == []

@@ -67,6 +67,31 @@ def test_lost_messages_are_named_by_batch_and_the_statement_brings_them_back(
     assert counts(compare(client, seen)) == {"as it should be": 5, "done": 2}
 
 
+def test_of_a_dispatch_before_a_message_starts_its_task_all_the_same(client: Client) -> None:
+    published = client.published_stage(2, "h3_hexagon")
+    (batch,) = client.batches(published.job_id)
+    client.order("retry_batch", published.job_id, batch.batch_id)
+    client.publish()
+    found = compare(client, ids(published.messages))
+    assert counts(found) == {"lost": 2, "stale": 2}
+    assert "starts its task" in found["stale"].fix
+    assert client.start_all(published.messages[:1], uuid4()) == ["run"]
+    found = compare(client, ids(published.messages))
+    assert counts(found) == {"lost": 1, "running": 1, "stale": 1}
+
+
+def test_what_is_lost_of_a_provisional_stage_is_not_published_again(client: Client) -> None:
+    client.set_task_type("work", batch_size=2)
+    job_id = client.provisional_stage(4, "work").job_id
+    client.finish_batch(client.claim())
+    lost = compare(client, [])["lost"]
+    comment, statement = lost.fix.split("or: ")
+    assert (lost.messages, comment) == (2, "-- once its stage is confirmed, look again; ")
+    client.session("stagebus_operator").execute(statement)
+    client.work_orders()
+    assert client.rows("select from stagebus.stages where job_id = %s", job_id) == []
+
+
 def test_what_workers_and_operators_did_meanwhile_is_no_loss(client: Client) -> None:
     client.set_task_type("work", max_attempts=2, retry_delay="1 hour", max_retry_delay="1 hour")
     published = client.published_stage(8, "work")

@@ -59,6 +59,7 @@ def read(client: Client, table: str, query: str, *values: object) -> int:
         "select * from stagebus.bridges",
         "select * from stagebus.recent_errors",
         "select * from stagebus.dead_tasks",
+        "select * from stagebus.retrying_tasks",
         "select * from stagebus.doctor()",
         "select stagebus.why_stuck(job_id) from stagebus.jobs",
     ],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from secrets import token_hex
 from uuid import uuid4
 
 import pytest
@@ -62,6 +63,33 @@ def test_a_poison_task_that_the_whole_stage_waits_for(client: Client) -> None:
     assert [message.attempt for message in client.publish()] == [2]
 
 
+def test_a_queues_name_is_no_statement(client: Client) -> None:
+    client.set_destination("odd", entity="odd\ndrop schema stagebus cascade;\r\u2028--")
+    client.set_task_type("work", destination="odd")
+    row = the_cause(client, troubles.never_started(client), "not started")
+    assert len(row.fix.splitlines()) == 1
+    assert "their queue odd drop schema" in row.fix
+    mend(client, row)
+    assert len(client.publish()) == 3
+
+
+def test_of_many_errors_one_is_read(client: Client) -> None:
+    client.set_task_type("work", batch_size=100)
+    published = client.published_stage(100, "work")
+    client.start_all(published.messages, TOKEN)
+    # Each is kept in pieces beside its row, since it cannot be compressed.
+    errors = [token_hex(4000) for _ in published.messages]
+    client.fail_tasks(published.task_ids, TOKEN, errors)
+    with client.transaction():
+        row = the_cause(client, published.job_id, "tasks fail", "100 tasks wait")
+        pieces = client.value(
+            "select idx_tup_fetch from pg_stat_xact_all_tables where relid = (select reltoastrelid"
+            " from pg_class where oid = 'stagebus_data.waiting_retries'::regclass)"
+        )
+    assert any(error in row.evidence for error in errors)
+    assert 0 < pieces < 50
+
+
 def test_a_stage_that_workers_are_at_has_been_started(client: Client) -> None:
     client.set_task_type("work", timeout="1 hour")
     published = client.published_stage(4, "work")
@@ -85,6 +113,26 @@ def test_a_failed_stage_whose_job_waits(client: Client) -> None:
     client.maintain()
     client.run_stage(PublishedStage(job_id, 1, client.publish()))
     assert client.stage(job_id).status == "completed"
+
+
+def test_a_failed_stage_of_a_job_that_is_being_cancelled_waits_for_nobody(client: Client) -> None:
+    stages = [("a", {}), ("b", {"after": []}), ("tidy", {"final": True})]
+    client.set_task_type("work", tolerated_failures="0", on_failure="wait")
+    client.define_job_type(
+        [{"name": name, "task_type": "work", "count": 1} | more for name, more in stages]
+    )
+    job_id = client.submit_job()
+    client.advance_job(job_id)
+    client.publish()
+    client.end_stage_of(job_id, 1, failing=1)
+    assert causes(client, job_id) == ["failed stage waits"]
+    client.order("cancel_job", job_id)
+    client.work_orders()
+    client.advance_job(job_id)
+    assert client.job(job_id).status == "running", "its final stage runs"
+    with client.refused("SB120"):
+        client.order("retry_tasks", job_id, 1)
+    assert causes(client, job_id) == ["runs"]
 
 
 def test_a_stage_whose_deadline_has_passed_and_whose_job_waits(client: Client) -> None:

@@ -129,3 +129,40 @@ def test_a_broker_that_is_away(client: Client) -> None:
     the_cause(client, job_id, "broker away", "1 batches were claimed up to 3", "no route to host")
     client.publish()
     assert causes(client, job_id) == ["runs"]
+
+
+def test_a_batch_that_was_published_again_and_again_is_not_given_back(client: Client) -> None:
+    job_id = small_job(client)
+    for _ in range(3):
+        claim = client.claim()
+        client.finish_batch(claim)
+        client.order("retry_batch", job_id, claim.batch_id)
+    assert client.batch(claim).claim_epoch >= 3
+    assert causes(client, job_id) == ["runs"]
+
+
+@pytest.mark.parametrize("then", ["retry_batch", "unhold_batch"])
+def test_a_batch_that_an_operator_let_go_is_not_given_back(client: Client, then: str) -> None:
+    job_id = small_job(client)
+    for _ in range(3):
+        claim = client.claim()
+        client.fail_batch(claim, "the link broke", max_attempts=3)
+        later(client, minutes=1)
+    if then == "unhold_batch":
+        client.order("hold_batch", job_id, claim.batch_id)
+    client.order(then, job_id, claim.batch_id)
+    assert causes(client, job_id) == ["runs"]
+
+
+@pytest.mark.parametrize("held", [True, False])
+def test_batches_whose_stage_is_being_cancelled_wait_for_no_operator(
+    client: Client, held: bool
+) -> None:
+    job_id = small_job(client)
+    claim = client.claim()
+    if held:
+        client.order("hold_batch", job_id, claim.batch_id)
+    else:
+        client.fail_batch(claim, max_attempts=1)
+    client.order("cancel_stage", job_id, 1)
+    assert causes(client, job_id) == ["order at work"]
