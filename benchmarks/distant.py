@@ -6,8 +6,8 @@ distant  20 ms of round trip to the broker, 2 ms to the database: what a region 
 
 Between them are proxies that delay each direction by half of that and limit nothing else
 (benchmarks.delay). They are threads of this process, which else only waits, but they take their
-part of the machine. The same stage, in turn, of forty batches, five for each connection of a bridge:
-of ten, the last two would be on their way alone for as long as the eight before them.
+part of the machine. The same stage, in turn, of forty batches, five for each connection of a
+bridge: of ten, the last two would be on their way alone for as long as the eight before them.
 
     python -m benchmarks.distant [--tasks 400000] [--rounds 3]
 """

@@ -171,7 +171,7 @@ def test_a_text_of_others_is_no_line_of_its_own(client: Client, monitor_url: str
         "select stagebus.pause_destination('tasks', %s)", f"boom\n{forged}\n\x1b]0;mine\x07"
     )
     told = [run(monitor_url, script) for script in ("stuck", "doctor")]
-    assert any("-- if workers run, and their queue queue?" in line for line in told[0])
+    assert any("-- if workers run, and their queue queue select" in line for line in told[0])
     for lines in told:
         assert forged not in lines
         assert [visible(line) for line in lines] == lines
