@@ -13,6 +13,7 @@ declare
     v_now   timestamptz := stagebus.clock();
     v_order stagebus_data.orders := stagebus.lock_order(p_order_id);
     v_batch stagebus_data.batches;
+    v_again uuid[] := array[]::uuid[];
 begin
     if v_order.state <> 'working' then
         perform stagebus.raise_error(
@@ -59,8 +60,11 @@ begin
             if stagebus.unstarted_tasks(v_batch) > 0 then
                 perform stagebus.publish_again(
                     v_batch.job_id, v_batch.batch_id, format('order %s was stopped', p_order_id));
+                v_again := v_again || v_batch.batch_id;
             end if;
         end loop;
+        perform stagebus.take_turns(
+            array_fill(v_order.job_id, array[cardinality(v_again)]), v_again);
         -- Those that have ended, too: undo_order goes on to them, when it has the job's lock.
         perform
         from stages as s
