@@ -194,6 +194,27 @@ begin
         end if;
     end loop;
 
+    if cardinality(v_limited) > 0 then
+        update destinations as d set
+            paid_until = greatest(d.paid_until, v_now - interval '1 second')
+                + make_interval(secs => c.tasks / d.per_second)
+        from (
+            select b.destination, sum(case when b.scattered then b.task_count
+                else b.last_index - b.published_through end) as tasks
+            from unnest(v_job_ids, v_batch_ids) as l (job_id, batch_id)
+            join batches as b on b.job_id = l.job_id and b.batch_id = l.batch_id
+            join stages as s on s.job_id = b.job_id and s.stage = b.stage
+            join destinations as o on o.destination = b.destination
+            where b.destination = any (v_limited)
+                -- Those that the next statement publishes, and does not cancel or hold.
+                and (s.ending is null or b.kind <> 'tasks')
+                and coalesce(v_now - b.unanswered_since <= o.duplicate_window - 2 * p_lease
+                    or o.old_repeats <> 'hold', true)
+            group by b.destination
+        ) as c
+        where d.destination = c.destination;
+    end if;
+
     return query
     with candidate as materialized (
         select b.job_id, b.batch_id,
@@ -227,20 +248,6 @@ begin
         where b.job_id = c.job_id and b.batch_id = c.batch_id
             and b.state in ('pending_queue', 'publishing')
         returning b.*
-    ),
-    paid as (
-        update destinations as d set
-            paid_until = greatest(d.paid_until, v_now - interval '1 second')
-                + make_interval(secs => c.tasks / d.per_second)
-        from (
-            select b.destination, sum(case when b.scattered then b.task_count
-                else b.last_index - b.published_through end) as tasks
-            from claimed as b
-            where b.state = 'publishing' and b.destination = any (v_limited)
-            group by b.destination
-        ) as c
-        where d.destination = c.destination
-        returning d.destination, d.paid_until
     )
     select
         b.job_id, b.batch_id, b.stage, b.claim_epoch, b.dispatch, s.task_type,
@@ -249,11 +256,10 @@ begin
         (s.body_bytes / greatest(s.task_count, 1))::integer, b.atomic,
         b.lease_until, b.seq,
         case when d.per_second is not null
-            then greatest(coalesce(p.paid_until, d.paid_until) - v_now, interval '0') end
+            then greatest(d.paid_until - v_now, interval '0') end
     from claimed as b
     join stages as s on s.job_id = b.job_id and s.stage = b.stage
     join destinations as d on d.destination = b.destination
-    left join paid as p on p.destination = b.destination
     where b.state = 'publishing'
     order by b.seq;
 end;

@@ -163,6 +163,19 @@ def test_what_is_cancelled_instead_of_published_is_not_paid(small: Client) -> No
     assert found[0].limited_for == 9 * SECOND
 
 
+def test_what_is_held_instead_of_published_is_not_paid(small: Client) -> None:
+    small.set_destination("tasks", duplicate_window="10 minutes")
+    (claim,) = small.claim_batches(1, start=1)
+    assert small.record_send(claim, 1, 10, "unknown", "nobody answered")
+    small.fail_batch(claim)
+    limit(small, 1)
+    small.advance(30 * MINUTE)
+    assert small.claim_batches(1, start=1) == []
+    assert small.batch(claim).state == "held"
+    (other,) = small.claim_batches(1, start=1)
+    assert other.limited_for == 9 * SECOND
+
+
 def test_a_limit_that_is_raised_counts_at_once(small: Client) -> None:
     limit(small, 0.001)
     assert len(small.claim_batches(10)) == 1
