@@ -10,6 +10,12 @@ stable
 set search_path = stagebus_data, stagebus, pg_temp
 as $$
 begin
+    if p_task_count > 999999999 then
+        perform stagebus.raise_error(
+            'SB108', format('stage %s of job %s would have %s tasks',
+                p_stage.stage, p_stage.job_id, p_task_count),
+            'A stage has at most 999,999,999 tasks.', 'Split the work into several stages.');
+    end if;
     perform stagebus.check_limit(
         'stage_tasks',
         (select j.created_by from jobs as j where j.job_id = p_stage.job_id),
@@ -21,4 +27,4 @@ begin
 end;
 $$;
 comment on function stagebus.check_stage_tasks(stagebus_data.stages, bigint, boolean) is
-    'Raises SB127 when the stage may not have this many tasks.';
+    'Raises SB108 when no stage can have this many tasks, SB127 when this one may not.';
