@@ -11,7 +11,7 @@ import psycopg
 from bridge.batch import Claim, Message, SendRecord
 from bridge.errors import DatabaseUnavailable, IncompatibleDatabase
 from bridge.failpoints import failpoint
-from bridge.session import DURABLY_THERE, Session
+from bridge.session import DURABLY_THERE, SOON_THERE, Session
 
 #: The versions of stagebus.api_version() that this bridge can work with.
 API_VERSIONS = range(1, 2)
@@ -54,6 +54,23 @@ class Database(Session):
         """Asks the server on a new connection, before anything else does."""
         async with self._connected():
             return
+
+    async def report_bridge(self, host: str, pid: int, version: str, code_digest: str) -> None:
+        """Says that the bridge is there. A crash of the server may undo it: it is said again."""
+        async with self._connected() as connection:
+            await connection.execute(
+                "select stagebus.report_bridge(%s, %s, %s, %s, %s)"  # noqa: S608
+                f" from {SOON_THERE}",
+                (self._witness.bridge_id, host, pid, version, code_digest, self._witness.server),
+            )
+
+    async def forget_bridge(self, within: float) -> None:
+        """Says that the bridge goes, in so many seconds."""
+        async with self._connected(within=within) as connection:
+            await connection.execute(
+                f"select stagebus.forget_bridge(%s) from {SOON_THERE}",  # noqa: S608
+                (self._witness.bridge_id, self._witness.server),
+            )
 
     @failpoint
     async def claim_batches(self, limit: int, lease: float, *, everything: bool) -> list[Claim]:

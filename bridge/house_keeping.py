@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from uuid import UUID
 
 from psycopg.rows import class_row
 
@@ -39,25 +38,6 @@ ADVANCE = "status, job_status, stages, tasks"
 
 class HouseKeeping(Session):
     """The calls, over one connection; they raise as those of Database do."""
-
-    async def report_bridge(
-        self, bridge_id: UUID, host: str, pid: int, version: str, code_digest: str
-    ) -> None:
-        """Says that the bridge is there. A crash of the server may undo it: it is said again."""
-        async with self._connected() as connection:
-            await connection.execute(
-                "select stagebus.report_bridge(%s, %s, %s, %s, %s)"  # noqa: S608
-                f" from {SOON_THERE}",
-                (bridge_id, host, pid, version, code_digest, self._witness.server),
-            )
-
-    async def forget_bridge(self, bridge_id: UUID, within: float) -> None:
-        """Says that the bridge goes, in so many seconds."""
-        async with self._connected(within=within) as connection:
-            await connection.execute(
-                f"select stagebus.forget_bridge(%s) from {SOON_THERE}",  # noqa: S608
-                (bridge_id, self._witness.server),
-            )
 
     @failpoint
     async def maintain(self, limit: int) -> Maintained:

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import asdict
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
 
 import psycopg
 
 from bridge.errors import CallTimedOut, DatabaseUnavailable, UnsafeDatabase
 from bridge.house_keeping import HouseKeeping
 from bridge.logs import EventLog
-from bridge.presence import Presence
 
 log = EventLog("stagebus.maintenance")
 
@@ -32,7 +33,7 @@ SMALLEST_SHARE = 0.001
 
 
 class Pace:
-    """The share of the limits that is asked for: smaller steps where whole ones take too long.
+    """The share of its limit that a duty is asked for: less where a whole step takes too long.
 
     Without it, a step that the call's deadline undoes would be tried again as it was, for ever.
     """
@@ -40,31 +41,39 @@ class Pace:
     def __init__(self) -> None:
         self.share = 1.0
 
-    def of(self, limit: int) -> int:
-        return max(1, round(limit * self.share))
-
-    def slow_down(self) -> None:
-        self.share = max(SMALLEST_SHARE, self.share / 2)
-
-    def speed_up(self) -> None:
+    @contextmanager
+    def step(self, limit: int) -> Iterator[int]:
+        """The limit of a step, after which the next one is smaller or larger."""
+        try:
+            yield max(1, round(limit * self.share))
+        except CallTimedOut:
+            self.share = max(SMALLEST_SHARE, self.share / 2)
+            raise
         self.share = min(1.0, self.share * 1.1)
 
 
-async def run(database: HouseKeeping, jobs_due: asyncio.Event, presence: Presence) -> None:
+@dataclass
+class Paces:
+    """One for each duty: what one of them waits for makes no other one smaller."""
+
+    duties: Pace = field(default_factory=Pace)
+    removal: Pace = field(default_factory=Pace)
+    orders: dict[int, Pace] = field(default_factory=dict)
+
+
+async def run(database: HouseKeeping, jobs_due: asyncio.Event) -> None:
     """Rounds without end; a database that is away is asked again. Raises UnsafeDatabase.
 
-    Sets `jobs_due` when there are jobs to advance. Meanwhile the bridge says that it is there, and
-    in the end that it goes.
+    Sets `jobs_due` when there are jobs to advance.
     """
-    pace = Pace()
+    paces = Paces()
     try:
         while True:
             more = False
             try:
-                more = await run_once(database, pace, jobs_due, presence)
+                more = await run_once(database, paces, jobs_due)
             except CallTimedOut as error:
-                pace.slow_down()
-                log.warning("database.unavailable", error=str(error), share=pace.share)
+                log.warning("database.unavailable", error=str(error), share=paces.duties.share)
             except DatabaseUnavailable as error:
                 log.debug("database.unavailable", error=str(error))
             except UnsafeDatabase:
@@ -74,42 +83,36 @@ async def run(database: HouseKeeping, jobs_due: asyncio.Event, presence: Presenc
                 log.error("maintenance.crashed", with_traceback=True)
             await asyncio.sleep(0 if more else INTERVAL)
     finally:
-        await presence.leave(database)
         await database.close()
 
 
-async def run_once(
-    database: HouseKeeping, pace: Pace, jobs_due: asyncio.Event, presence: Presence
-) -> bool:
+async def run_once(database: HouseKeeping, paces: Paces, jobs_due: asyncio.Event) -> bool:
     """One round, and one step of each order and of retention; True: there is more to do at once."""
-    await presence.tell(database)
-    limit = pace.of(LIMIT)
-    done = await database.maintain(limit)
+    with paces.duties.step(LIMIT) as limit:
+        done = await database.maintain(limit)
     counts = asdict(done)
     if counts.pop("due_jobs"):
         jobs_due.set()
     if any(counts.values()):
         log.info("maintenance.done", **counts)
     more = max(done.lost_attempts, done.retried_tasks) >= limit or done.republished_batches > 0
-    for order_id in await database.working_orders():
+    order_ids = await database.working_orders()
+    paces.orders = {order_id: paces.orders.get(order_id, Pace()) for order_id in order_ids}
+    for order_id, pace in paces.orders.items():
         more |= await _work(database, order_id, pace)
-        # Each may wait for a lock until its deadline.
-        await presence.tell(database)
-    await _remove(database, pace)
-    pace.speed_up()
+    await _remove(database, paces.removal)
     return more
 
 
 async def _work(database: HouseKeeping, order_id: int, pace: Pace) -> bool:
     """One step; True when the order goes on from here."""
     try:
-        order = await database.work_order(order_id, pace.of(ORDER_LIMIT))
+        with pace.step(ORDER_LIMIT) as limit:
+            order = await database.work_order(order_id, limit)
     except (psycopg.Error, CallTimedOut) as error:
         # Another session was in the way, or a defect of ours; the other orders go on.
         reason = str(error).partition("\n")[0]
         log.error("order.step_failed", order_id=order_id, error=reason)
-        if isinstance(error, CallTimedOut):
-            pace.slow_down()
         await database.fail_order_step(order_id, reason)
         return False
     if order.status == "done":
@@ -120,12 +123,11 @@ async def _work(database: HouseKeeping, order_id: int, pace: Pace) -> bool:
 async def _remove(database: HouseKeeping, pace: Pace) -> None:
     """A step of removing what retention no longer keeps."""
     try:
-        removal = await database.drop_expired(pace.of(REMOVAL_LIMIT))
+        with pace.step(REMOVAL_LIMIT) as limit:
+            removal = await database.drop_expired(limit)
     except (psycopg.Error, CallTimedOut) as error:
         # The duties go on.
         log.error("retention.step_failed", error=str(error).partition("\n")[0])
-        if isinstance(error, CallTimedOut):
-            pace.slow_down()
         return
     if removal.status in ("begun", "dropped"):
         log.info(f"retention.{removal.status}", partition=removal.partition)

@@ -109,6 +109,7 @@ class Relay:
                             {listener.READY: self._wake, listener.JOBS: self._jobs_due},
                         )
                     ),
+                    asyncio.create_task(self._keep(self._tell)),
                     asyncio.create_task(self._keep(self._maintain)),
                     asyncio.create_task(self._keep(self._advance)),
                 ]
@@ -205,10 +206,12 @@ class Relay:
         else:
             self._pause = FIRST_PAUSE
 
+    def _tell(self) -> Coroutine[None, None, None]:
+        # On the connection that claims: what says that the bridge is there is what publishes.
+        return Presence(self._database).run()
+
     def _maintain(self) -> Coroutine[None, None, None]:
-        return maintenance.run(
-            self._connection(HouseKeeping, "maintenance"), self._jobs_due, Presence(self.bridge_id)
-        )
+        return maintenance.run(self._connection(HouseKeeping, "maintenance"), self._jobs_due)
 
     def _advance(self) -> Coroutine[None, None, None]:
         lanes = [self._connection(HouseKeeping, "advancing") for _ in range(LANES)]

@@ -20,8 +20,8 @@ create table if not exists stagebus_data.retention (
 );
 
 -- A week whose jobs are removed, at most one at a time, or (ended_at) were. table_reached,
--- job_reached: the rows up to there are gone. tries: how often its partition could not be dropped,
--- and why.
+-- job_reached: the rows up to there are gone. tries: how often its next step had to wait for a
+-- lock, and why.
 create table if not exists stagebus_data.removals (
     partition      text        not null primary key,
     first_job_id   uuid        not null,

@@ -19,13 +19,6 @@ declare
     v_bad      record;
     v_constant integer;
 begin
-    if v_last > 999999999 then
-        perform stagebus.raise_error(
-            'SB108', format('stage %s of job %s would have %s tasks',
-                p_stage.stage, p_stage.job_id, v_last),
-            'A stage has at most 999,999,999 tasks.', 'Split the work into several stages.');
-    end if;
-    perform stagebus.check_stage_tasks(p_stage, v_last);
     -- 61 pairs of brackets are 122 characters.
     if p_count < 100000 then
         select sum(t.bytes) as total, max(t.bytes) as largest,
@@ -94,4 +87,4 @@ $$;
 comment on function stagebus.account_for_tasks(stagebus_data.stages, bigint) is
     'Checks the p_count tasks with parameters of their own that were added to a filling stage, '
     'whose row is locked and as it was before them, and returns it with them in its counts; '
-    'keep_counts or lay_out_stage writes it. Raises SB108, SB110, SB111, SB118, SB127.';
+    'keep_counts or lay_out_stage writes it. Raises SB110, SB111, SB118.';

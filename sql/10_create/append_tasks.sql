@@ -30,6 +30,7 @@ begin
     if v_count = 0 then
         return v_stage.task_count;
     end if;
+    perform stagebus.check_stage_tasks(v_stage, v_stage.task_count + v_count::bigint);
     insert into tasks (job_id, stage, task_index, parameters)
     select p_job_id, p_stage, v_stage.task_count + a.ordinal, a.task
     from unnest(v_tasks) with ordinality as a (task, ordinal);

@@ -1,5 +1,5 @@
 -- How many jobs one role may have that have not ended. Looked up along an index, only where there
--- is a limit, and no further than it.
+-- is a limit, and no further than it; what is refused is told how many there are.
 -- Sessions at the limit at the same moment do not see each other's jobs: each may get one more.
 create or replace function stagebus.check_jobs_in_flight(p_role text) returns void
 language plpgsql
@@ -9,6 +9,7 @@ set enable_seqscan = off
 as $$
 declare
     v_limit integer := stagebus.limit_of('jobs_in_flight', p_role);
+    v_jobs  bigint;
 begin
     if v_limit is null then
         return;
@@ -22,9 +23,11 @@ begin
             return;
         end if;
     end if;
+    v_jobs := (
+        select count(*) from jobs as j where j.created_by = p_role and j.ended_at is null);
     perform stagebus.check_limit(
-        'jobs_in_flight', p_role, v_limit + 1,
-        format('role %s has %s jobs that have not ended', quote_literal(p_role), v_limit),
+        'jobs_in_flight', p_role, v_jobs + 1,
+        format('role %s has %s jobs that have not ended', quote_literal(p_role), v_jobs),
         'Wait until one has ended, or cancel one with cancel_job');
 end;
 $$;

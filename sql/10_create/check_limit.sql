@@ -4,7 +4,8 @@ create or replace function stagebus.check_limit(
     p_role text,
     p_size bigint,
     p_message text,
-    p_way_out text
+    p_way_out text,
+    p_enough text default null
 ) returns void
 language plpgsql
 stable
@@ -19,9 +20,10 @@ begin
             format('The limit %s of role %s is %s; the view limits shows it.',
                 p_what, quote_literal(p_role), v_limit),
             format('%s, or let an operator allow more: select set_limit(%L, %s, for_role => %L);',
-                p_way_out, p_what, least(p_size, 999999999), p_role));
+                p_way_out, p_what, coalesce(p_enough, least(p_size, 999999999)::text), p_role));
     end if;
 end;
 $$;
-comment on function stagebus.check_limit(text, text, bigint, text, text) is
-    'Raises SB127 with this message when p_size is above the role''s limit.';
+comment on function stagebus.check_limit(text, text, bigint, text, text, text) is
+    'Raises SB127 with this message when p_size is above the role''s limit; p_enough is the limit '
+    'to set that the hint shows, p_size unless it is given.';

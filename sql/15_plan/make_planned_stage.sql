@@ -10,6 +10,7 @@ as $$
 declare
     v_context    jsonb := stagebus.plan_context(p_job_id);
     v_parameters jsonb := v_context -> 'parameters';
+    v_limit      bigint;
     v_count      integer;
     v_stage      stagebus_data.stages;
 begin
@@ -30,12 +31,19 @@ begin
         if p_planned.group_by is not null then
             return stagebus.make_grouped_stages(p_job_id, p_planned, v_parameters);
         end if;
+        v_limit := (
+            select stagebus.limit_of('stage_tasks', j.created_by)::bigint
+            from jobs as j
+            where j.job_id = p_job_id);
+        -- One task beyond the limit tells that there are too many; the disk need not hold them all.
         insert into tasks (job_id, stage, task_index, parameters)
         select p_job_id, p_planned.stage, f.number, f.task
         from stagebus.call_plan_function(p_planned.task_function, p_job_id, v_parameters)
-            with ordinality as f (task, number);
+            with ordinality as f (task, number)
+        limit v_limit + 1;
         get diagnostics v_count = row_count;
         if v_count > 0 then
+            perform stagebus.check_stage_tasks(v_stage, v_count, p_or_more => true);
             v_stage := stagebus.account_for_tasks(v_stage, v_count);
         end if;
     end if;

@@ -33,9 +33,9 @@ begin
     left join batches as b on b.job_id = w.job_id and b.batch_id = w.batch_id
     -- Of a week that is being removed, parts are gone already.
     where (w.job_id < r.hidden_from or w.job_id >= r.hidden_until) and case
-        -- Retention removes none that is younger.
+        -- Retention removes none that is younger, also where 7 days had 167 hours.
         when b.batch_id is null
-            then w.job_id >= stagebus.first_job_id_at(v_now - interval '7 days')
+            then w.job_id >= stagebus.first_job_id_at(v_now - interval '160 hours')
                 -- Nor a batch, but with its stage, which an order then remembers.
                 and not exists (
                     select
@@ -77,5 +77,5 @@ $$;
 comment on function stagebus.check_writes(
     uuid, uuid[], uuid[], integer[], integer[], integer[], boolean[]) is
     'When this server was started, whether it has fsync on, and null or why all destinations are '
-    'now paused: it lacks something that the bridge was told is committed. Of a job of more than 7 '
-    'days, all of which is gone, nothing is said. Locks destinations.';
+    'now paused: it lacks something that the bridge was told is committed. Of a job of more than '
+    '160 hours, all of which is gone, nothing is said. Locks destinations.';

@@ -203,7 +203,13 @@ begin
                 else b.last_index - b.published_through end) as tasks
             from unnest(v_job_ids, v_batch_ids) as l (job_id, batch_id)
             join batches as b on b.job_id = l.job_id and b.batch_id = l.batch_id
+            join stages as s on s.job_id = b.job_id and s.stage = b.stage
+            join destinations as o on o.destination = b.destination
             where b.destination = any (v_limited)
+                -- Those that the next statement publishes, and does not cancel or hold.
+                and (s.ending is null or b.kind <> 'tasks')
+                and coalesce(v_now - b.unanswered_since <= o.duplicate_window - 2 * p_lease
+                    or o.old_repeats <> 'hold', true)
             group by b.destination
         ) as c
         where d.destination = c.destination;

@@ -1,5 +1,6 @@
 -- A new dispatch of a batch: those of its tasks that no worker has started are published again,
--- with new message ids. One that is held stays held, and begins anew when it is let go.
+-- with new message ids. One that is held stays held, and begins anew when it is let go. The caller
+-- has it take its turn, with all others that it publishes again.
 create or replace function stagebus.publish_again(
     p_job_id uuid,
     p_batch_id uuid,

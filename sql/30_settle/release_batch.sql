@@ -20,6 +20,7 @@ declare
     v_destination text;
     v_kind        text;
     v_stage       integer;
+    v_left        integer;
 begin
     update batches as b set
         state = 'pending_queue',
@@ -29,7 +30,9 @@ begin
         lease_until = null
     where b.job_id = p_job_id and b.batch_id = p_batch_id
         and b.state = 'publishing' and b.claim_epoch = p_claim_epoch
-    returning b.destination, b.kind, b.stage into v_destination, v_kind, v_stage;
+    returning b.destination, b.kind, b.stage,
+        case when b.scattered then b.task_count else b.last_index - b.published_through end
+    into v_destination, v_kind, v_stage, v_left;
     if not found then
         -- Told again because the answer was lost: nobody has claimed it since.
         return exists (
@@ -58,13 +61,18 @@ begin
             probe_at = greatest(d.probe_at, v_now + interval '1 second')
         where d.destination = v_destination and (d.paused_at is null or d.probe_at is not null);
     end if;
+    -- Whoever claims it next pays for what is left again.
+    update destinations as d set
+        paid_until = greatest(v_now, d.paid_until - make_interval(secs => v_left / d.per_second))
+    where d.destination = v_destination and d.paid_until > v_now;
     return true;
 end;
 $$;
 comment on function stagebus.release_batch(uuid, uuid, integer, interval, text, text) is
     'Gives a claimed batch back, claimable after p_delay, without spending an attempt; p_reason is '
-    'shown as its last_error. p_destination_is: throttled keeps all of the destination back for 2 '
-    'seconds; refused pauses it with the reason, until a batch that is tried now and then is '
-    'accepted or throttled, and withdraws the batch''s stage if it is provisional. Told again, it '
-    'is true and changes nothing. False when the batch is no longer this claim''s. Locks the '
-    'batch, the stage, the destination.';
+    'shown as its last_error; what is left of it does not count for a rate limit. '
+    'p_destination_is: throttled keeps all of the destination back for 2 seconds; refused pauses '
+    'it with the reason, until a batch that is tried now and then is accepted or throttled, and '
+    'withdraws the batch''s stage if it is provisional. Told again, it is true and changes '
+    'nothing. False when the batch is no longer this claim''s. Locks the batch, the stage, the '
+    'destination.';

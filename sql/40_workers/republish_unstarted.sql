@@ -8,7 +8,8 @@ as $$
 declare
     v_now         timestamptz := stagebus.clock();
     v_batch       stagebus_data.batches;
-    v_republished integer := 0;
+    v_job_ids     uuid[] := array[]::uuid[];
+    v_batch_ids   uuid[] := array[]::uuid[];
     v_stage       record;
 begin
     perform stagebus.require_read_committed('republish_unstarted');
@@ -34,13 +35,15 @@ begin
             perform stagebus.publish_again(
                 v_batch.job_id, v_batch.batch_id, stagebus.unstarted_tasks(v_batch),
                 'not all was started within start_timeout');
-            v_republished := v_republished + 1;
+            v_job_ids := v_job_ids || v_batch.job_id;
+            v_batch_ids := v_batch_ids || v_batch.batch_id;
         else
             update batches as b set start_due_at = null
             where b.job_id = v_batch.job_id and b.batch_id = v_batch.batch_id;
         end if;
     end loop;
-    return v_republished;
+    perform stagebus.take_turns(v_job_ids, v_batch_ids);
+    return cardinality(v_batch_ids);
 end;
 $$;
 comment on function stagebus.republish_unstarted(integer) is

@@ -42,10 +42,8 @@ begin
     end loop;
     update retention as r set next_look_at = v_now + interval '1 hour' where r.only_row;
     return null;
-exception when lock_not_available then
-    return null;
 end;
 $$;
 comment on function stagebus.begin_removal() is
-    'Hides the oldest expired week and returns its row in removals; null where there is none, or '
-    'an order is just being given. Locks the policy of retention.';
+    'Hides the oldest expired week and returns its row in removals; null where there is none. '
+    'Locks the policy of retention; raises lock_not_available when an order is just being given.';

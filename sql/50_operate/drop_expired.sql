@@ -39,21 +39,35 @@ begin
     removed_rows := 0;
     select g.* into v_removal from removals as g where g.ended_at is null;
     if not found then
-        v_removal := stagebus.begin_removal();
-        partition := v_removal.partition;
-        status := case when partition is null then 'nothing expired' else 'begun' end;
-        note := case when partition is null then 'retention_status() says what is held back' end;
+        begin
+            v_removal := stagebus.begin_removal();
+            partition := v_removal.partition;
+            status := case when partition is null then 'nothing expired' else 'begun' end;
+            note := case
+                when partition is null then 'retention_status() says what is held back' end;
+        exception when lock_not_available then
+            status := 'waits';
+            note := 'an order is just being given';
+        end;
         return next;
         return;
     end if;
     partition := v_removal.partition;
-    -- Nobody tries to drop a partition again at once: others wait behind each try.
+    -- Nobody tries again at once what waits for a lock: others wait behind each try to drop a
+    -- partition.
     if v_removal.next_step_at > v_now and (not at_once or v_removal.tries > 0) then
         status := 'waits';
         note := v_removal.last_error;
     elsif not v_removal.rows_are_gone then
         removed_rows := stagebus.remove_rows(v_removal, v_limit);
-        status := 'being removed';
+        if removed_rows is null then
+            removed_rows := 0;
+            status := 'waits';
+            note := (
+                select g.last_error from removals as g where g.partition = v_removal.partition);
+        else
+            status := 'being removed';
+        end if;
     else
         note := stagebus.drop_partition(v_removal);
         status := case when note is null then 'dropped' else 'waits' end;

@@ -32,6 +32,15 @@ as $$
         where t.job_id = p_job_id and t.stage = p_stage
         group by 1
     ),
+    slots_of_group as (
+        select s.group_no,
+            count(*) filter (where s.open_tasks > 0) as open_slots,
+            sum(s.completed) filter (where s.open_tasks = 0) as completed,
+            sum(s.failed) filter (where s.open_tasks = 0) as failed,
+            sum(s.cancelled) filter (where s.open_tasks = 0) as cancelled
+        from slot as s
+        group by s.group_no
+    ),
     compared as (
         select format('slot %s: %s', s.slot_no, v.name) as what, v.counted, v.found
         from slot as s
@@ -45,20 +54,12 @@ as $$
         union all
         select format('group %s: %s', g.group_no, v.name), v.counted, v.found
         from stagebus_data.counter_groups as g
-        cross join lateral (
-            select
-                count(*) filter (where s.open_tasks > 0) as open_slots,
-                coalesce(sum(s.completed) filter (where s.open_tasks = 0), 0) as completed,
-                coalesce(sum(s.failed) filter (where s.open_tasks = 0), 0) as failed,
-                coalesce(sum(s.cancelled) filter (where s.open_tasks = 0), 0) as cancelled
-            from slot as s
-            where s.group_no = g.group_no
-        ) as f
+        left join slots_of_group as f on f.group_no = g.group_no
         cross join lateral (values
-            ('open slots', g.open_slots::bigint, f.open_slots),
-            ('completed', g.completed, f.completed),
-            ('failed', g.failed, f.failed),
-            ('cancelled', g.cancelled, f.cancelled)) as v (name, counted, found)
+            ('open slots', g.open_slots::bigint, coalesce(f.open_slots, 0)),
+            ('completed', g.completed, coalesce(f.completed, 0)),
+            ('failed', g.failed, coalesce(f.failed, 0)),
+            ('cancelled', g.cancelled, coalesce(f.cancelled, 0))) as v (name, counted, found)
         where g.job_id = p_job_id and g.stage = p_stage
         union all
         select 'stage: ' || v.name, v.counted, v.found

@@ -1,7 +1,7 @@
 -- All tables that have a job_id, but for tasks; those last that other rows refer to, so that no
--- delete has anything to cascade to. It goes on where the last step ended: the index entries of
--- what is deleted cannot be cleaned up while a long transaction is open, and need not be walked
--- over each time.
+-- delete has anything to cascade to. It goes on at the job where the last step ended: the index
+-- entries of what is deleted cannot be cleaned up while a long transaction is open, and need not be
+-- walked over each time. Those of one job are, which is slow for one of many millions of rows.
 create or replace function stagebus.remove_rows(
     p_removal stagebus_data.removals,
     p_limit integer
@@ -10,6 +10,7 @@ language plpgsql
 set search_path = stagebus_data, stagebus, pg_temp
 set enable_seqscan = off
 set jit = off
+set lock_timeout = '100ms'
 as $$
 declare
     v_now   timestamptz := stagebus.clock();
@@ -60,11 +61,26 @@ begin
         rows_are_gone = v_table is null,
         table_reached = v_table,
         job_reached = v_from,
-        next_step_at = v_now + interval '1 second'
+        tries = 0,
+        next_step_at = v_now + interval '1 second',
+        last_error = null
     where g.partition = p_removal.partition;
     return p_limit - v_left;
+exception when lock_not_available then
+    -- Somebody has left a transaction open that changed one of the jobs, though it has ended.
+    update removals as g set
+        tries = g.tries + 1,
+        next_step_at = v_now + least(interval '1 second' * 2 ^ least(g.tries, 8), interval '2 min'),
+        last_error = format('processes that write to %s: %s', v_table, coalesce((
+            select string_agg(distinct l.pid::text, ', ')
+            from pg_locks as l
+            where l.granted and l.pid <> pg_backend_pid()
+                and l.relation = ('stagebus_data.' || v_table)::regclass
+                and l.mode in ('RowShareLock', 'RowExclusiveLock')), 'gone by now'))
+    where g.partition = p_removal.partition;
+    return null;
 end;
 $$;
 comment on function stagebus.remove_rows(stagebus_data.removals, integer) is
     'Deletes up to p_limit rows of the week''s jobs; their tasks go with the partition. Returns '
-    'how many it deleted.';
+    'how many it deleted; null, and none, where somebody has one locked: last_error says who.';

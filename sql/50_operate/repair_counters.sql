@@ -22,7 +22,7 @@ begin
     without_tasks as (
         delete from counter_slots as c
         where c.job_id = p_job_id and c.stage = p_stage
-            and c.slot_no not in (select f.slot_no from found as f)
+            and not exists (select from found as f where f.slot_no = c.slot_no)
     )
     insert into counter_slots as c (
         job_id, stage, slot_no, open_tasks, completed, failed, cancelled)

@@ -1,13 +1,15 @@
 -- The last part of repair_job: what is over ends, what is not opens again, and the job is what its
--- stages make of it.
+-- stages make of it; one that was cancelled stays so, unless tasks of it are open.
 create or replace function stagebus.repair_ends(p_job_id uuid) returns void
 language plpgsql
 set search_path = stagebus_data, stagebus, pg_temp
 as $$
 declare
-    v_now   timestamptz := stagebus.clock();
-    v_stage stagebus_data.stages;
-    v_last  stagebus_data.stages;
+    v_now       timestamptz := stagebus.clock();
+    v_stage     stagebus_data.stages;
+    v_last      stagebus_data.stages;
+    v_cancelled boolean := (
+        select j.state = 'cancelled' from jobs as j where j.job_id = p_job_id);
 begin
     for v_stage in
         select s.*
@@ -16,7 +18,12 @@ begin
         where s.job_id = p_job_id
         order by s.stage
     loop
-        if v_stage.ended_at is not null then
+        if v_stage.open_groups = 0 and v_stage.ended_at is not null and v_cancelled then
+            -- Nothing follows from it.
+            update stages as s set state = stagebus.stage_end_state(s)
+            where s.job_id = p_job_id and s.stage = v_stage.stage and s.state = v_stage.state;
+            continue;
+        elsif v_stage.ended_at is not null then
             perform stagebus.reopen_stage(p_job_id, v_stage.stage);
         end if;
         if v_stage.open_groups = 0 then

@@ -72,7 +72,8 @@ begin
             when d.found ~ ' (leased without running|timed without being retried)$'
                 then 'the row beside the task goes'
             when d.found ~ '^no task is open' then 'the stage ends'
-            when d.found ~ '^tasks are open' then 'the stage opens again'
+            when d.found ~ '^tasks are open'
+                then 'the stage opens again, and a job that ended with it'
             when d.found ~ '^it is ' then 'the stage is judged again'
             when d.found ~ '^all its stages' then 'the job ends, or is due to advance'
             else 'counted anew, from the rows of the tasks' end

@@ -1,6 +1,6 @@
 -- What every order about a job begins with. It shares a lock with those who begin to remove a week,
--- who therefore see what was ordered before them. A job of the last 7 days is never among
--- theirs.
+-- who therefore see what was ordered before them. A younger job is never among theirs, also where
+-- 7 days had 167 hours, since the clocks went forward.
 create or replace function stagebus.require_kept_job(p_job_id uuid) returns void
 language plpgsql
 set search_path = stagebus_data, stagebus, pg_temp
@@ -8,7 +8,7 @@ as $$
 declare
     v_retention stagebus_data.retention;
 begin
-    if p_job_id >= stagebus.first_job_id_at(stagebus.clock() - interval '7 days') then
+    if p_job_id >= stagebus.first_job_id_at(stagebus.clock() - interval '160 hours') then
         return;
     end if;
     select r.* into strict v_retention from retention as r for share;

@@ -64,6 +64,7 @@ begin
         perform stagebus.publish_again(
             p_job_id, p_batch_id, v_waiting, format('order %s', v_order_id));
     end if;
+    perform stagebus.take_turns(array[p_job_id], array[p_batch_id]);
     update orders as o set tasks_done = v_waiting where o.order_id = v_order_id;
     if v_running = 0 then
         perform stagebus.end_order(v_order_id);

@@ -33,6 +33,15 @@ begin
             'A limit is for a role that logs in, or, left out, for all that have none of their '
             'own.', 'Correct the name; \du lists the roles.');
     end if;
+    if for_role <> 'public' and p_value is not null and not (
+        select r.rolcanlogin from pg_roles as r where r.rolname = for_role)
+    then
+        perform stagebus.raise_error(
+            'SB116', format('role %s does not log in', quote_literal(for_role)),
+            'A limit goes by who logged in, also after set role: those who are in a group have the '
+            'limit of their own role, or that of all.',
+            'Set it for each of its members, or leave for_role out.');
+    end if;
     if p_value is null then
         delete from limits as l where l.what = p_what and l.role = for_role;
     else

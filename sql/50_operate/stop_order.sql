@@ -14,6 +14,7 @@ declare
     v_order     stagebus_data.orders := stagebus.lock_order(p_order_id);
     v_batch     stagebus_data.batches;
     v_unstarted integer;
+    v_again     uuid[] := array[]::uuid[];
 begin
     if v_order.state <> 'working' then
         perform stagebus.raise_error(
@@ -62,8 +63,11 @@ begin
                 perform stagebus.publish_again(
                     v_batch.job_id, v_batch.batch_id, v_unstarted,
                     format('order %s was stopped', p_order_id));
+                v_again := v_again || v_batch.batch_id;
             end if;
         end loop;
+        perform stagebus.take_turns(
+            array_fill(v_order.job_id, array[cardinality(v_again)]), v_again);
         -- Those that have ended, too: undo_order goes on to them, when it has the job's lock.
         perform
         from stages as s

@@ -34,6 +34,7 @@ begin
         unanswered_since = null,
         unanswered_through = null
     where b.job_id = p_job_id and b.batch_id = p_batch_id and b.state = 'held';
+    perform stagebus.take_turns(array[p_job_id], array[p_batch_id]);
     notify stagebus_ready;
     perform stagebus.end_order(v_order_id, v_batch.task_count);
     return stagebus.report_order(v_order_id);

@@ -8,7 +8,11 @@ from uuid import uuid4
 
 import pytest
 
+from bridge import connection
+from bridge.house_keeping import HouseKeeping
+from bridge.maintenance import Paces, run_once
 from bridge.settings import Settings
+from bridge.witness import Witness
 from tests.bridge.conftest import Queue, all_queued, running
 from tests.bridge.test_database_away import events
 from tests.client import Client
@@ -61,6 +65,34 @@ def test_an_order_whose_step_fails_keeps_no_other_from_being_done(
             await becomes(lambda: client.job(jobs[0]).status == "cancelled")
             await becomes(lambda: events(caplog).count("order.done") == 2)
             assert client.order_row(bad.order_id).last_error is None
+
+    asyncio.run(scenario())
+
+
+def test_steps_that_take_too_long_make_no_others_smaller(
+    client: Client, bridge_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connection, "CALL_DEADLINE", 0.5)
+    slow, quick = (client.published_stage(3).job_id for _ in range(2))
+    order_id = client.order("cancel_stage", slow, 1).order_id
+    other = client.session()
+
+    async def scenario() -> None:
+        paces = Paces()
+        database = HouseKeeping(bridge_url, "test", Witness(uuid4()), allow_fsync_off=True)
+        with other.transaction():
+            other.execute("select from stagebus_data.tasks where job_id = %s for update", slow)
+            for _ in range(2):
+                await run_once(database, paces, asyncio.Event())
+            client.order("cancel_stage", quick, 1)
+            await run_once(database, paces, asyncio.Event())
+            assert client.stage(quick).status == "cancelled"
+        assert paces.orders.pop(order_id).share == 0.125
+        others = [paces.duties, paces.removal, *paces.orders.values()]
+        assert [pace.share for pace in others] == [1.0] * 3
+        while client.stage(slow).status != "cancelled":
+            await run_once(database, paces, asyncio.Event())
+        await database.close()
 
     asyncio.run(scenario())
 

@@ -124,12 +124,56 @@ def test_what_of_a_batch_is_out_does_not_count_again(small: Client) -> None:
     (claim,) = small.claim_batches(1)
     assert small.record_send(claim, 1, 6)
     assert small.release_batch(claim)
-    small.advance(SECOND)
+    # What is left of it is not paid any more.
+    small.advance(0.6 * SECOND)
     (again,) = small.claim_batches(1)
     while again.batch_id != claim.batch_id:
         small.advance(SECOND)
         (again,) = small.claim_batches(1)
     assert again.limited_for == timedelta(seconds=0.4)
+
+
+def test_what_is_given_back_unsent_is_not_paid(small: Client) -> None:
+    """A bridge that drains, or a broker that is away for a moment, lets nobody wait."""
+    limit(small, 1)
+    (claim,) = small.claim_batches(1)
+    assert status(small).limited_until == small.now() + 10 * SECOND
+    small.advance(SECOND)
+    assert small.release_batch(claim)
+    assert status(small).limited_until in (None, small.now())
+    (again,) = small.claim_batches(1)
+    assert again.limited_for == 10 * SECOND
+    # No more than is owed: the second before was used.
+    limit(small, 5)
+    (claim,) = small.claim_batches(1)
+    small.advance(1.5 * SECOND)
+    assert small.release_batch(claim)
+    (again,) = small.claim_batches(1)
+    assert again.limited_for == 2 * SECOND
+
+
+def test_what_is_cancelled_instead_of_published_is_not_paid(small: Client) -> None:
+    (job_id,) = {batch.job_id for batch in small.rows("select job_id from stagebus_data.batches")}
+    small.order("cancel_job", job_id)
+    create(small, 10)
+    limit(small, 1)
+    small.advance(SECOND)
+    # A hundred are cancelled before it, and none is left after it.
+    found = [claim for _ in range(120) for claim in small.claim_batches(1)]
+    assert found[0].limited_for == 9 * SECOND
+
+
+def test_what_is_held_instead_of_published_is_not_paid(small: Client) -> None:
+    small.set_destination("tasks", duplicate_window="10 minutes")
+    (claim,) = small.claim_batches(1, start=1)
+    assert small.record_send(claim, 1, 10, "unknown", "nobody answered")
+    small.fail_batch(claim)
+    limit(small, 1)
+    small.advance(30 * MINUTE)
+    assert small.claim_batches(1, start=1) == []
+    assert small.batch(claim).state == "held"
+    (other,) = small.claim_batches(1, start=1)
+    assert other.limited_for == 9 * SECOND
 
 
 def test_a_limit_that_is_raised_counts_at_once(small: Client) -> None:

@@ -115,13 +115,15 @@ cross join lateral stagebus.recount_stage(s.job_id, s.stage) as r
 
 def learn_batches(model: Model, client: Client) -> None:
     """Gives the model's new batches the ids and numbers that the database drew."""
-    known = {batch.batch_id for batch in model.batches}
+    known = {batch.batch_id: batch for batch in model.batches}
     nameless: dict[tuple[object, ...], list[Batch]] = {}
     for batch in model.batches:
         if batch.batch_id is None:
             nameless.setdefault(batch.shape, []).append(batch)
     for row in client.rows("select * from stagebus_data.batches order by seq"):
         if row.batch_id in known:
+            # A batch that is published again takes its turn anew.
+            known[row.batch_id].turn = row.turn
             continue
         shape = (
             row.job_id, row.stage, row.kind, row.scattered, row.first_index, row.last_index,

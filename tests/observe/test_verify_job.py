@@ -124,3 +124,26 @@ def test_it_is_as_true_while_workers_are_at_it(client: Client) -> None:
 def test_an_unknown_job_is_refused(client: Client) -> None:
     with client.refused("SB101"):
         verify(client, uuid4())
+
+
+def test_each_slot_is_looked_at_once_and_not_for_each_group(client: Client) -> None:
+    """As many as ten million tasks have: otherwise it would take a minute."""
+    job_id = client.create_job()
+    client.create_stage_tasks(job_id)
+    client.execute(
+        "insert into stagebus_data.counter_slots (job_id, stage, slot_no, open_tasks)"
+        " select %s, 1, slot_no, 1 from generate_series(64, 150000) as slot_no",
+        job_id,
+    )
+    client.execute(
+        "insert into stagebus_data.counter_groups (job_id, stage, group_no, open_slots)"
+        " select %s, 1, group_no, 64 from generate_series(1, 2343) as group_no",
+        job_id,
+    )
+    with client.transaction():
+        client.execute("set local statement_timeout = '10s'")
+        found = client.column(
+            "select what from stagebus.recount_stage(%s, 1) where what !~ '^slot'", job_id
+        )
+    # The last group has fewer slots than the others.
+    assert found == ["group 2343: open slots", "stage: open groups"]

@@ -9,6 +9,7 @@ import pytest
 
 from tests.client import FORMS, Client
 from tests.conftest import CALLER
+from tests.plans.functions import returning
 
 
 def set_limit(client: Client, what: str, value: int | None, **options: str) -> None:
@@ -82,6 +83,13 @@ def test_a_role_has_no_more_jobs_in_flight_than_its_limit(client: Client, caller
     with client.refused("SB127") as caught:
         caller.create_job()
     assert f"role '{CALLER}' has 2 jobs" in str(caught.value.diag.message_primary)
+    # Those that there are, if the limit came later, and a limit that would do.
+    set_limit(client, "jobs_in_flight", 1)
+    with client.refused("SB127") as caught:
+        caller.create_job()
+    assert f"role '{CALLER}' has 2 jobs" in str(caught.value.diag.message_primary)
+    assert "set_limit('jobs_in_flight', 3, " in str(caught.value.diag.message_hint)
+    set_limit(client, "jobs_in_flight", 2)
     # The same job again is no further one, and another role has jobs of its own.
     assert caller.create_job(dedupe_key="again") == running
     client.create_job()
@@ -129,6 +137,42 @@ def test_the_tasks_of_a_plan_count_for_whoever_submitted_the_job(
     assert client.advance_job(theirs).status == "advanced"
 
 
+def bytes_of_tasks(client: Client) -> int:
+    """Also of those whose transaction was rolled back, until they are vacuumed."""
+    found: int = client.value(
+        "select sum(pg_relation_size(inhrelid)) from pg_inherits"
+        " where inhparent = 'stagebus_data.tasks'::regclass"
+    )
+    return found
+
+
+def test_tasks_beyond_the_limit_are_not_stored_before_they_are_refused(client: Client) -> None:
+    set_limit(client, "stage_tasks", 2)
+    job_id, before = client.create_job(), bytes_of_tasks(client)
+    with client.refused("SB127") as caught:
+        client.create_stage_tasks_from_array(job_id, 1, "h3_hexagon", [{"n": 1}] * 20_000)
+    assert "would have 20000 tasks" in str(caught.value.diag.message_primary)
+    assert bytes_of_tasks(client) < before + 50_000
+
+
+def test_a_plan_s_function_is_stopped_at_the_limit(client: Client, caller: Client) -> None:
+    client.execute(f"create schema gis authorization {CALLER}")
+    client.execute("grant usage on schema gis to stagebus_nobody")
+    query = "select jsonb_build_object('n', n) from generate_series(1, 20000) as n"
+    plan = [{"name": "a", "task_type": "h3_hexagon", "tasks": returning(caller, query)}]
+    caller.define_job_type(plan)
+    set_limit(client, "stage_tasks", 2)
+    job_id, before = caller.submit_job(), bytes_of_tasks(client)
+    assert client.advance_job(job_id).status == "failed"
+    assert bytes_of_tasks(client) < before + 50_000
+    error = caller.job(job_id).error
+    assert error.startswith(f"SB127: stage 1 of job {job_id} would have 3 tasks or more")
+    assert "set_limit('stage_tasks', …, " in error
+    set_limit(client, "stage_tasks", 20_000)
+    assert client.advance_job(job_id).status == "advanced"
+    assert client.stage(job_id).tasks == 20_000
+
+
 def test_two_sessions_at_the_limit_at_once_may_pass_it_by_what_is_not_committed(
     client: Client,
 ) -> None:
@@ -143,23 +187,24 @@ def test_two_sessions_at_the_limit_at_once_may_pass_it_by_what_is_not_committed(
         other.create_job()
 
 
-def test_a_limit_is_looked_up_along_an_index_and_no_further(client: Client) -> None:
+def test_a_limit_is_looked_up_along_an_index(client: Client) -> None:
     client.execute(
-        "insert into stagebus_data.jobs (job_id, job_type, created_at)"
-        " select gen_random_uuid(), 'tiles', now() from generate_series(1, 20000)"
+        "insert into stagebus_data.jobs (job_id, job_type, created_at, created_by)"
+        " select gen_random_uuid(), 'tiles', now(), case when n % 1000 > 0 then 'somebody else'"
+        " else 'postgres' end from generate_series(1, 20000) as n"
     )
     client.execute("vacuum analyze stagebus_data.jobs")
     set_limit(client, "jobs_in_flight", 10)
     # What a session has read in its own transaction, with nothing before it.
     session = client.session()
     with session.transaction(roll_back=True):
-        with pytest.raises(psycopg.Error, match="has 10 jobs"), session.connection.transaction():
+        with pytest.raises(psycopg.Error, match="has 20 jobs"), session.connection.transaction():
             session.execute("select stagebus.check_jobs_in_flight('postgres')")
         read = session.value(
             "select sum(pg_stat_get_xact_blocks_fetched(c)) from unnest(array["
             "'stagebus_data.jobs', 'stagebus_data.jobs_in_flight']::regclass[]) as c"
         )
-        assert 0 < read < 20
+        assert 0 < read < 50
 
 
 @pytest.mark.parametrize(
@@ -174,6 +219,15 @@ def test_a_limit_is_looked_up_along_an_index_and_no_further(client: Client) -> N
 def test_what_is_no_limit_is_refused(client: Client, what: str, value: int, role: str) -> None:
     with client.refused("SB116"):
         set_limit(client, what, value, for_role=role)
+
+
+def test_a_group_has_no_limit_since_nobody_logs_in_as_it(client: Client, caller: Client) -> None:
+    with client.refused("SB116") as caught:
+        set_limit(client, "jobs_in_flight", 0, for_role="stagebus_producer")
+    assert caught.value.diag.message_primary == "role 'stagebus_producer' does not log in"
+    caller.create_job()
+    # One that was set before can be taken away.
+    set_limit(client, "jobs_in_flight", None, for_role="stagebus_producer")
 
 
 def test_the_limit_of_a_role_that_is_gone_can_be_taken_away(client: Client, caller: Client) -> None:

@@ -38,6 +38,21 @@ def test_a_task_that_is_being_completed_is_not_cancelled(
     assert client.recount(published.job_id) == []
 
 
+def test_a_step_does_not_wait_for_a_transaction_that_somebody_left_open(
+    client: Client, other: Client, published: PublishedStage
+) -> None:
+    client.execute("alter function stagebus.work_order set lock_timeout = '100ms'")
+    order_id = client.order("cancel_stage", published.job_id, 1).order_id
+    with other.transaction():
+        other.complete_task(published.task_ids[0], TOKEN)
+        step = client.order("work_order", order_id)
+        assert (step.status, step.tasks_done) == ("busy", 0)
+    assert "open transaction" in client.order_row(order_id).last_error
+    assert client.order("work_order", order_id).tasks_done == 1
+    assert client.order_row(order_id).last_error is None
+    assert client.recount(published.job_id) == []
+
+
 def test_a_task_that_two_orders_retry_gets_one_more_attempt(
     client: Client, other: Client, published: PublishedStage
 ) -> None:

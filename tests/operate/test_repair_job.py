@@ -150,6 +150,20 @@ def test_a_job_whose_advance_was_lost_is_due_again(client: Client, job_id: UUID)
     assert_proved(client, job_id)
 
 
+def test_a_stage_that_is_judged_again_leaves_its_job_cancelled(
+    client: Client, job_id: UUID
+) -> None:
+    end_all(client, job_id)
+    client.order("cancel_job", job_id)
+    client.work_orders()
+    client.execute("update stagebus_data.stages set state = 'completed'")
+    assert [row.mend for row in repair(client, job_id)] == ["the stage is judged again"]
+    assert client.stage(job_id).status == "completed_with_errors"
+    assert client.job(job_id).status == "cancelled"
+    assert client.due_advances() == []
+    assert_proved(client, job_id)
+
+
 def test_a_job_that_should_have_failed_or_been_cancelled_is(client: Client, job_id: UUID) -> None:
     client.order("set_stage", job_id, 1, tolerated_failures="0")
     end_all(client, job_id, failed=True)

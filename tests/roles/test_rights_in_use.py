@@ -140,6 +140,7 @@ INTERNAL = {
     "stage_end_state",
     "stage_of",
     "take_task_keys",
+    "take_turns",
     "task_id",
     "task_index_of",
     "task_weeks",
