@@ -102,8 +102,8 @@ as $$
     where w.status = 'held back' and w.why !~ 'ended only at'
     union all
     select 'warning',
-        format('%s could not be dropped %s times: %s', r.partition, r.tries, r.last_error),
-        '-- end what has been using tasks for long; then: select * from stagebus.drop_expired();'
+        format('%s could not be removed %s times: %s', r.partition, r.tries, r.last_error),
+        '-- end what is in its way; then: select * from stagebus.drop_expired();'
     from removals as r
     where r.ended_at is null and r.tries >= 5
     union all

@@ -47,7 +47,7 @@ def test_a_week_that_cannot_be_dropped(healthy: Client) -> None:
     while not findings(healthy):
         step(healthy)
         later(healthy, minutes=3)
-    row = the_finding(healthy, "warning", PARTITION, "could not be dropped 5 times")
+    row = the_finding(healthy, "warning", PARTITION, "could not be removed 5 times")
     reader.execute("rollback")
     assert row.fix.endswith("select * from stagebus.drop_expired();")
     healthy.session("stagebus_operator").rows("select * from stagebus.drop_expired()")
