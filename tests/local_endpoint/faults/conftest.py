@@ -30,7 +30,7 @@ LOSES_CONNECTIONS = [
 
 _KINDS = {
     "plain": (EntityConfig(), 110),
-    "short": (EntityConfig(lock_duration=1.0), 7),
+    "short": (EntityConfig(lock_duration=2.0), 7),
 }
 
 
@@ -123,5 +123,5 @@ def stage(bench: Bench, faults: FaultBook) -> Stage:
 
 @pytest.fixture
 def short_stage(bench: Bench, faults: FaultBook) -> Stage:
-    """A queue whose locks end after a second."""
+    """A queue whose locks end after two seconds."""
     return Stage(bench, bench.lane("short"))
