@@ -44,17 +44,12 @@ class HouseKeeping(Session):
         """One round of house-keeping, within `limit` tasks for each duty."""
         _, (done,) = await self._rows(
             Maintained,
-            "lost_attempts, retried_tasks, republished_batches, overdue_stages, due_jobs",
+            "lost_attempts, retried_tasks, republished_batches, overdue_stages, due_jobs,"
+            " orders, removal_due",
             "stagebus.maintain(%s)",
             (limit,),
         )
         return done
-
-    async def working_orders(self) -> list[int]:
-        """The ids of the orders that are worked off, oldest first."""
-        async with self._connected() as connection:
-            cursor = await connection.execute("select * from stagebus.working_orders()")
-            return [order_id for (order_id,) in await cursor.fetchall()]
 
     @failpoint
     async def work_order(self, order_id: int, limit: int) -> OrderReport:

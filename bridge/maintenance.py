@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 
 import psycopg
 
@@ -23,6 +23,9 @@ LIMIT = 1000
 
 #: Tasks that one step of an order takes.
 ORDER_LIMIT = 10_000
+
+#: Duties whose counts are logged.
+COUNTED = ("lost_attempts", "retried_tasks", "republished_batches", "overdue_stages")
 
 #: Rows that one step of retention removes. There is one in a round, so that it takes little of what
 #: the database can do.
@@ -90,17 +93,17 @@ async def run_once(database: HouseKeeping, paces: Paces, jobs_due: asyncio.Event
     """One round, and one step of each order and of retention; True: there is more to do at once."""
     with paces.duties.step(LIMIT) as limit:
         done = await database.maintain(limit)
-    counts = asdict(done)
-    if counts.pop("due_jobs"):
+    if done.due_jobs:
         jobs_due.set()
+    counts = {duty: getattr(done, duty) for duty in COUNTED}
     if any(counts.values()):
         log.info("maintenance.done", **counts)
     more = max(done.lost_attempts, done.retried_tasks) >= limit or done.republished_batches > 0
-    order_ids = await database.working_orders()
-    paces.orders = {order_id: paces.orders.get(order_id, Pace()) for order_id in order_ids}
+    paces.orders = {order_id: paces.orders.get(order_id, Pace()) for order_id in done.orders}
     for order_id, pace in paces.orders.items():
         more |= await _work(database, order_id, pace)
-    await _remove(database, paces.removal)
+    if done.removal_due:
+        await _remove(database, paces.removal)
     return more
 
 

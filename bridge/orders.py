@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from uuid import UUID
@@ -9,14 +10,18 @@ from uuid import UUID
 
 @dataclass(frozen=True, slots=True)
 class Maintained:
-    """A row of maintain: how much of each duty was done."""
+    """A row of maintain: how much of each duty was done, and what else is to be done."""
 
     lost_attempts: int
     retried_tasks: int
     republished_batches: int
     overdue_stages: int
     due_jobs: int
-    """Jobs that wait to be advanced: what there is, not what was done."""
+    """Jobs that wait to be advanced."""
+    orders: Sequence[int]
+    """The ids of the orders that are worked off, oldest first."""
+    removal_due: bool
+    """A step of retention is due."""
 
 
 @dataclass(frozen=True, slots=True)

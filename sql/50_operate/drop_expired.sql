@@ -23,12 +23,7 @@ begin
         return;
     end if;
     perform stagebus.require_read_committed('drop_expired');
-    if not exists (
-        select
-        from retention as r
-        where r.hidden_from < r.hidden_until
-            or r.keep is not null and (at_once or r.next_look_at <= v_now))
-    then
+    if not stagebus.is_removal_due(at_once) then
         return query select null, 'nothing expired', 0, null;
         return;
     end if;
@@ -79,4 +74,5 @@ comment on function stagebus.drop_expired(integer, boolean, boolean) is
     'One step of removing what retention no longer keeps, of up to p_limit rows (1 to 100,000): '
     'begun, being removed, dropped; waits: for locks, which the note names; busy: another session '
     'is at it; nothing expired. Call it once per transaction, again and again. at_once => false '
-    'is how bridges call it: a step a second, a look each hour. Raises SB115.';
+    'is how bridges call it, when maintain says that it is due: a step a second, a look each hour. '
+    'Raises SB115.';

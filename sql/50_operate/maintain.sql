@@ -5,7 +5,9 @@ returns table (
     retried_tasks integer,
     republished_batches integer,
     overdue_stages integer,
-    due_jobs integer
+    due_jobs integer,
+    orders bigint[],
+    removal_due boolean
 )
 language plpgsql
 security definer
@@ -18,8 +20,16 @@ declare
     v_now   timestamptz := stagebus.clock();
     v_limit integer := least(greatest(coalesce(p_limit, 1000), 1), 100000);
 begin
+    -- What else a round is for, so that it need not be asked of a database where nothing happens.
+    orders := array(select stagebus.working_orders());
+    removal_due := stagebus.is_removal_due(at_once => false);
+    lost_attempts := 0;
+    retried_tasks := 0;
+    republished_batches := 0;
+    overdue_stages := 0;
+    due_jobs := 0;
     if not pg_try_advisory_xact_lock(hashtextextended('stagebus.maintain', 0)) then
-        return query select 0, 0, 0, 0, 0;
+        return next;
         return;
     end if;
     perform stagebus.ensure_partition(v_now + interval '7 days');
@@ -47,6 +57,6 @@ comment on function stagebus.maintain(integer) is
     'Makes next week''s partition, ends lost attempts, gathers due retries into batches, publishes '
     'again what nobody started, orders the end of overdue stages (a provisional one is withdrawn), '
     'each within p_limit (1 to 100,000), and forgets bridges that were silent for a day, and dead '
-    'letters of no task that are older than what retention keeps; returns the counts, and that of '
-    'jobs that advance_job is due for (100 at most). Does nothing while another session is at it. '
-    'Raises SB115.';
+    'letters of no task that are older than what retention keeps; returns the counts, that of '
+    'jobs that advance_job is due for (100 at most), the orders that work_order is due for, and '
+    'whether drop_expired is due. Does none of it while another session is at it. Raises SB115.';

@@ -61,7 +61,6 @@ grant execute on function
     stagebus.maintain(integer),
     stagebus.due_jobs(integer, text[]),
     stagebus.advance_job(uuid),
-    stagebus.working_orders(),
     stagebus.work_order(bigint, integer),
     stagebus.fail_order_step(bigint, text),
     stagebus.dead_letter_queues(),

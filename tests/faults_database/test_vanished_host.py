@@ -110,7 +110,6 @@ CALLS: dict[str, Callable[[Database], Coroutine[Any, Any, Any]]] = {
 }
 DUTIES: dict[str, Callable[[HouseKeeping], Coroutine[Any, Any, Any]]] = {
     "maintain": lambda database: database.maintain(10),
-    "working_orders": lambda database: database.working_orders(),
     "work_order": lambda database: database.work_order(1, 10),
     "fail_order_step": lambda database: database.fail_order_step(1, "reason"),
     "due_jobs": lambda database: database.due_jobs(1, []),
@@ -129,7 +128,7 @@ def test_every_call_has_a_deadline(
         house_keepers = {name: new(HouseKeeping, url) for name in DUTIES}
         await asyncio.gather(
             *(database.check_api() for database in databases.values()),
-            *(each.working_orders() for each in house_keepers.values()),
+            *(each.due_jobs(1, []) for each in house_keepers.values()),
         )
         vanish(database_gate)
         began = time.monotonic()

@@ -110,6 +110,22 @@ def test_an_order_is_worked_off_in_steps_that_show_how_far_it_got(
     assert client.order("work_order", order.order_id) == step, "again does nothing"
 
 
+def test_a_round_of_house_keeping_names_the_orders_also_when_another_session_is_at_it(
+    client: Client, published: PublishedStage
+) -> None:
+    elsewhere = client.published_stage(2)
+    given = [
+        client.order("cancel_stage", job_id, 1).order_id
+        for job_id in (published.job_id, elsewhere.job_id)
+    ]
+    other = client.session()
+    with client.transaction():
+        assert client.value("select orders from stagebus.maintain()") == given
+        assert other.row("select * from stagebus.maintain()") == (0, 0, 0, 0, 0, given, False)
+    client.work_orders()
+    assert client.value("select orders from stagebus.maintain()") == []
+
+
 def test_other_sessions_go_on_between_the_steps(client: Client, published: PublishedStage) -> None:
     order = client.order("cancel_stage", published.job_id, 1)
     other = client.session()

@@ -278,6 +278,30 @@ def test_bridges_make_a_step_a_second_and_look_once_an_hour(client: Client) -> N
     assert step(client, 1, at_once=False).status == "being removed"
 
 
+def test_a_round_of_house_keeping_says_when_a_step_is_due(client: Client) -> None:
+    ended_job(client)
+
+    def is_due() -> bool:
+        due: bool = client.value("select removal_due from stagebus.maintain()")
+        return due
+
+    assert not is_due()
+    set_retention(client)
+    client.at(EXPIRED - timedelta(minutes=30))
+    assert is_due()
+    step(client, at_once=False)
+    assert not is_due()
+    client.at(EXPIRED + timedelta(minutes=30))
+    assert is_due()
+    assert step(client, at_once=False).status == "begun"
+    assert is_due()
+    client.advance(2 * SECOND)
+    while step(client, at_once=False).status != "nothing expired":
+        assert is_due()
+        client.advance(2 * SECOND)
+    assert not is_due()
+
+
 def test_only_operators_set_it_and_only_they_and_bridges_remove(client: Client) -> None:
     set_retention(client.session("stagebus_operator"))
     assert client.value("select set_by from stagebus_data.retention") == "stagebus_operator"

@@ -63,7 +63,7 @@ MAY_EXECUTE: dict[str, set[str]] = {
     "complete_tasks": WORKER,
     "fail_task": WORKER,
     "fail_tasks": WORKER,
-    "working_orders": {"bridge", "operator"},
+    "working_orders": {"operator"},
     "work_order": {"bridge", "operator"},
     "fail_order_step": BRIDGE,
     "fail_unsendable_task": BRIDGE,

@@ -66,6 +66,7 @@ INTERNAL = {
     "group_value_of",
     "hint_bridges",
     "holds_back",
+    "is_removal_due",
     "is_task_id",
     "job_id_of",
     "job_message",
