@@ -8,11 +8,12 @@ neighbouring tasks at random, as workers do, so that they meet in the counters.
     hundreds    complete_tasks of 100
     held        counted, while another session keeps a repeatable read transaction open
 
-The first two take turns on one stage (counted, uncounted, uncounted, counted), the others have one
-each; ratios are taken within such a round. The clients are those of pgbench, with prepared
-statements, on the same two cores: the lightest there are.
+The first two take short turns on one stage, the one or the other first: how fast such a machine is
+changes within seconds, and by more than the counters cost. The ratio of a round is the median of
+its pairs'. The others have a stage each. The clients are those of pgbench, with
+prepared statements, on the same two cores: the lightest there are.
 
-    python -m benchmarks.complete [--duration 2] [--rounds 5]
+    python -m benchmarks.complete [--pairs 20] [--duration 2] [--rounds 5]
 
 For longer, and with publishing: benchmarks.held.
 """
@@ -20,6 +21,7 @@ For longer, and with publishing: benchmarks.held.
 from __future__ import annotations
 
 import re
+import statistics
 import subprocess
 import tempfile
 from collections.abc import Iterator
@@ -34,6 +36,10 @@ from benchmarks.place import Connection, clean, create, database
 from bridge.local.postgres import server_binaries
 
 CLIENTS = 16
+
+#: Calls of each client in a turn: half a second.
+TURN = 250
+
 TOKEN = UUID(int=1)
 
 SCAFFOLD = """
@@ -93,24 +99,21 @@ def completed(connection: Connection) -> int:
     return int(count)
 
 
-def complete(
-    connection: Connection,
-    url: str,
-    script: str,
-    seconds: float,
-    *,
-    after: int = 0,
-) -> float:
-    """Completions per second of all clients together, of the work after the nth of each."""
+def complete(connection: Connection, url: str, script: str, at_once: int, *options: str) -> float:
+    """Completions per second of all clients together, once they are connected."""
     before = completed(connection)
     with tempfile.NamedTemporaryFile("w", suffix=".sql") as file:
         file.write(script.format(token=TOKEN))
         file.flush()
         command = [str(server_binaries() / "pgbench"), "--no-vacuum", "--protocol=prepared"]
-        command += [f"--client={CLIENTS}", "--jobs=2", f"--time={seconds:.0f}"]
-        command += [f"--define=nth={after}", f"--file={file.name}", url]
-        subprocess.run(command, check=True, capture_output=True)
-    return (completed(connection) - before) / round(seconds)
+        command += [f"--client={CLIENTS}", "--jobs=2", *options, f"--file={file.name}", url]
+        said = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    calls = re.search(r"^number of transactions actually processed: (\d+)", said, re.MULTILINE)
+    rate = re.search(r"^tps = ([0-9.]+)", said, re.MULTILINE)
+    assert calls, said
+    assert rate, said
+    assert completed(connection) - before == int(calls[1]) * at_once, "there was no work left"
+    return float(rate[1]) * at_once
 
 
 @contextmanager
@@ -122,44 +125,54 @@ def held(url: str) -> Iterator[None]:
         yield
 
 
-def one_round(connection: Connection, url: str, tasks: int, seconds: float) -> dict[str, float]:
+def one_round(connection: Connection, url: str, pairs: int, seconds: float) -> dict[str, float]:
     ((counted,),) = connection.execute(
         "select pg_get_functiondef('stagebus.complete_task(text, uuid, jsonb)'::regprocedure)"
     ).fetchall()
     uncounted, replaced = re.subn(COUNTS, "", counted, flags=re.DOTALL)
     assert replaced == 1, "complete_task counts in another way now"
     functions = {"counted": counted, "uncounted": uncounted}
-    turns = ["counted", "uncounted", "uncounted", "counted"]
-    rates = dict.fromkeys(functions, 0.0)
-    stage_in_work(connection, tasks * len(turns), 1)
-    for nth, name in enumerate(turns):
-        connection.execute(functions[name])
-        connection.execute("checkpoint")
-        after = nth * tasks // CLIENTS
-        rates[name] += complete(connection, url, SINGLE, seconds, after=after) / 2
-    stage_in_work(connection, tasks * 8, 100)
-    rates["hundreds"] = complete(connection, url, HUNDRED, seconds)
-    stage_in_work(connection, tasks, 1)
+    stage_in_work(connection, CLIENTS * (2 * pairs + 1) * TURN * 5 // 4, 1)
+    turns: dict[str, list[float]] = {name: [] for name in functions}
+    done = 0
+    for nth in range(pairs):
+        for name in sorted(functions, reverse=bool(nth % 2)):
+            connection.execute(functions[name])
+            turns[name].append(
+                complete(
+                    connection, url, SINGLE, 1, f"--transactions={TURN}", f"--define=nth={done}"
+                )
+            )
+            done += TURN
+    connection.execute(counted)
+    rates = {name: statistics.median(of_turns) for name, of_turns in turns.items()}
+    rates["ratio"] = statistics.median(
+        mine / others for mine, others in zip(*turns.values(), strict=True)
+    )
+    stage_in_work(connection, 512_000, 100)
+    all_the_time = (f"--time={seconds:.0f}", "--define=nth=0")
+    rates["hundreds"] = complete(connection, url, HUNDRED, 100, *all_the_time)
+    stage_in_work(connection, 64_000, 1)
     with held(url):
-        rates["held"] = complete(connection, url, SINGLE, seconds)
+        rates["held"] = complete(connection, url, SINGLE, 1, *all_the_time)
     return rates
 
 
 @program
-@click.option("--tasks", default=64_000, show_default=True, help="For each turn.")
-@click.option("--duration", default=2.0, show_default=True, help="Seconds of each measurement.")
+@click.option("--pairs", default=20, show_default=True, help="Of turns, counted and not.")
+@click.option("--duration", default=2.0, show_default=True, help="Seconds of each of the others.")
 @click.option("--rounds", default=5, show_default=True)
-def main(tasks: int, duration: float, rounds: int) -> Measured:
+def main(pairs: int, duration: float, rounds: int) -> Measured:
     """Completions per second, and their ratios."""
     with (
         database() as server,
         psycopg.connect(server.url(), autocommit=True) as connection,
     ):
         connection.execute(SCAFFOLD)
-        one_round(connection, server.url(), tasks, 1)
-        measured = [one_round(connection, server.url(), tasks, duration) for _ in range(rounds)]
+        one_round(connection, server.url(), 1, 1)
+        measured = [one_round(connection, server.url(), pairs, duration) for _ in range(rounds)]
     result: Measured = {
-        "completion_ratio_to_uncounted": ratios(measured, "counted", "uncounted"),
+        "completion_ratio_to_uncounted": over([rates.pop("ratio") for rates in measured], "×"),
         "complete_tasks_ratio_to_single": ratios(measured, "hundreds", "counted"),
         "completion_ratio_held_to_free": ratios(measured, "held", "counted"),
     }
