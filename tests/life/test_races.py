@@ -181,7 +181,7 @@ def test_two_actions_at_once(client: Client, scene: Callable[[Client], Scene], f
     other = client.session()
     names = actions(scene)
     for nth, second in enumerate(names):
-        # What is rolled back leaves less to go wrong: a third of the cases, each second action in its turn.
+        # What is rolled back leaves less to go wrong: a third of these cases.
         for rolled_back in (False, True) if (nth + names.index(first)) % 3 == 0 else (False,):
             found = scene(client)
             what = f"{first}{' (rolled back)' if rolled_back else ''}, then {second}"
