@@ -74,7 +74,7 @@ class Advancing:
         if self._refusal is not None:
             raise self._refusal
         self._start()
-        self._look_owed = True
+        self._look_owed = not self._free
         if self._free:
             self._looked_without = self._full()
             known = {due.job_id for due in self._waiting}
