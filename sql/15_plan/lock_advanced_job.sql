@@ -7,6 +7,7 @@ create or replace function stagebus.lock_advanced_job(
 ) returns void
 language plpgsql
 set search_path = stagebus_data, stagebus, pg_temp
+set plan_cache_mode = force_generic_plan
 as $$
 declare
     v_job stagebus_data.jobs;

@@ -7,23 +7,26 @@ create or replace function stagebus.stages_before(
 language plpgsql
 stable
 set search_path = stagebus_data, stagebus, pg_temp
+set plan_cache_mode = force_generic_plan
 as $$
+declare
+    v_names text[] := p_waits_for;
+    v_more  text[];
 begin
-    return query
-    with recursive before (name) as (
-        select w.name
-        from unnest(p_waits_for) as w (name)
-        union
-        select w.name
-        from before as b
-        join jobs as j on j.job_id = p_job_id
+    -- A recursive query would take longer to begin than this takes for a plan of a few steps.
+    loop
+        select array_agg(w.name) into v_more
+        from jobs as j
         join plan_stages as ps on ps.job_type = j.job_type and ps.version = j.plan_version
-            and ps.name = b.name
         cross join lateral unnest(ps.waits_for) as w (name)
-    )
+        where j.job_id = p_job_id and ps.name = any (v_names) and w.name <> all (v_names);
+        exit when v_more is null;
+        v_names := v_names || v_more;
+    end loop;
+    return query
     select s.stage, s.ended_at
-    from before as b
-    join stages as s on s.job_id = p_job_id and s.name = b.name;
+    from stages as s
+    where s.job_id = p_job_id and s.name = any (v_names);
 end;
 $$;
 comment on function stagebus.stages_before(uuid, text[]) is

@@ -31,8 +31,8 @@ MUTANTS = (
     Mutant(
         "only-what-is-named-in-after-is-waited-for",
         "sql/15_plan/stages_before.sql",
-        "        select w.name\n        from before as b\n",
-        "        select w.name\n        from (select b.name from before as b where false) as b\n",
+        "        exit when v_more is null;\n",
+        "        exit;\n",
         "a stage counts the results of one that is about to run again, and is made with none",
         (
             f"{RETRIES}::test_a_stage_waits_for_the_retry_of_one_that_it_waits_for"
