@@ -34,13 +34,16 @@ class Advancing:
         self._free = list(databases)
         self._wake = wake
         self._waiting: list[DueJob] = []
-        #: Something came of a job since the last look.
-        self._progress = False
-        self._at_work: dict[asyncio.Task[None], DueJob] = {}
+        #: The types that the last look left out, and whether there was more than it was to find.
+        self._looked_without: list[str] = []
+        self._more = False
+        #: There was a hint and no lane to look, or the last look found a job that was at work.
+        self._look_owed = False
+        self._at_work: dict[asyncio.Task[bool], DueJob] = {}
         self._refusal: UnsafeDatabase | None = None
 
     async def run(self) -> None:
-        """Looks for due jobs at each hint, and after each job. Raises UnsafeDatabase.
+        """Looks for due jobs at each hint, and when it may find others. Raises UnsafeDatabase.
 
         A look that a missed hint would have brought is brought by maintenance.
         """
@@ -58,6 +61,7 @@ class Advancing:
                     log.error("advancing.crashed", with_traceback=True)
                 await self._wake.wait()
         finally:
+            self._waiting = []
             if self._at_work:
                 await asyncio.wait(self._at_work, timeout=PATIENCE)
             for task in self._at_work:
@@ -70,23 +74,32 @@ class Advancing:
         if self._refusal is not None:
             raise self._refusal
         self._start()
+        self._look_owed = not self._free
         if self._free:
-            found = await self._free[0].due_jobs(LIMIT, self._full())
+            self._looked_without = self._full()
             known = {due.job_id for due in self._waiting}
+            # Other lanes go on meanwhile: a look passes over all due jobs of a full type.
+            database = self._free.pop()
+            try:
+                found = await database.due_jobs(LIMIT, self._looked_without)
+            finally:
+                self._free.append(database)
+            self._more = len(found) == LIMIT
             self._waiting += [due for due in found if due.job_id not in known]
-            self._progress = False
-            self._start()
+            self._look_owed = self._start()
 
     def _full(self) -> list[str]:
         """The types of which no further job is advanced for now."""
         at_work = Counter(due.job_type for due in self._at_work.values() if due.calls_functions)
-        return [job_type for job_type, jobs in at_work.items() if jobs >= OF_A_TYPE]
+        return sorted(job_type for job_type, jobs in at_work.items() if jobs >= OF_A_TYPE)
 
-    def _start(self) -> None:
-        later = []
+    def _start(self) -> bool:
+        """Whether one of those that waited is at work already, and may be due again after it."""
+        later, again = [], False
         at_work = {due.job_id for due in self._at_work.values()}
         for due in self._waiting:
             if due.job_id in at_work:
+                again = True
                 continue
             if not self._free or due.job_type in self._full():
                 later.append(due)
@@ -94,10 +107,22 @@ class Advancing:
             database = self._free.pop()
             task = asyncio.create_task(self._advance(database, due))
             self._at_work[task] = due
-            task.add_done_callback(self._at_work.pop)
+            task.add_done_callback(self._ended)
         self._waiting = later
+        return again
 
-    async def _advance(self, database: HouseKeeping, due: DueJob) -> None:
+    def _ended(self, task: asyncio.Task[bool]) -> None:
+        """Its lane goes on; a look that would find what the last one found is left to a hint."""
+        del self._at_work[task]
+        if task.cancelled():
+            return
+        self._start()
+        others = self._more or self._full() != self._looked_without
+        if self._refusal or self._look_owed or (task.result() and others):
+            self._wake.set()
+
+    async def _advance(self, database: HouseKeeping, due: DueJob) -> bool:
+        """Whether something came of it."""
         status = "unknown"
         try:
             done = await database.advance_job(due)
@@ -118,8 +143,6 @@ class Advancing:
             log.error("advancing.crashed", with_traceback=True, job_id=str(due.job_id))
         finally:
             self._free.append(database)
-            # Of a job that another session is at, or whose database is away, nothing is heard at
-            # once; maintenance tells of it.
-            self._progress |= status not in ("busy", "unknown")
-            if self._waiting or self._progress:
-                self._wake.set()
+        # Of a job that another session is at, or whose database is away, nothing is heard at once;
+        # maintenance tells of it.
+        return status not in ("busy", "unknown")

@@ -47,14 +47,15 @@ begin
             format('They are a JSON %s.', coalesce(jsonb_typeof(v_bad.parameters), 'null')),
             'Pass one object per task, e.g. jsonb_build_object(''name'', name).');
     elsif v_found.nested then
+        select t.task_index, t.parameters into v_bad
+        from tasks as t
+        where t.job_id = p_stage.job_id and t.stage = p_stage.stage and t.task_index > v_before
+            and t.parameters @? 'strict $.**{61}'
+        order by t.task_index
+        limit 1;
         perform stagebus.check_nesting(
-            array(
-                select t.parameters
-                from tasks as t
-                where t.job_id = p_stage.job_id and t.stage = p_stage.stage
-                    and t.task_index > v_before
-                order by t.task_index),
-            'the parameters of task %s', number_before => v_before);
+            array[v_bad.parameters], 'the parameters of task %s',
+            number_before => v_bad.task_index - 1);
     end if;
 
     v_constant := 1 + coalesce(octet_length(nullif(p_stage.parameters, '{}')::text), 0)

@@ -44,6 +44,8 @@ begin
 
     if p_dedupe_key is not null then
         perform stagebus.require_read_committed('a job with a dedupe key');
+        -- The key's row is there before its job's, also where constraints were made immediate.
+        set constraints stagebus_data.job_dedupe_keys_job_id_fkey deferred;
         loop
             insert into job_dedupe_keys as k (dedupe_key, job_id)
             values (p_dedupe_key, add_job.job_id)

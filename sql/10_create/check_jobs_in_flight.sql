@@ -28,7 +28,7 @@ begin
     perform stagebus.check_limit(
         'jobs_in_flight', p_role, v_jobs + 1,
         format('role %s has %s jobs that have not ended', quote_literal(p_role), v_jobs),
-        'Wait until one has ended, or cancel one with cancel_job');
+        'Wait until one has ended, have an operator cancel one with cancel_job');
 end;
 $$;
 comment on function stagebus.check_jobs_in_flight(text) is

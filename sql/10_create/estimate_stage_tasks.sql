@@ -50,6 +50,10 @@ begin
                 coalesce(jsonb_typeof(estimate_stage_tasks.parameters), 'null')),
             'Pass an object, e.g. ''{"resolution": 5}'', or leave them out.');
     end if;
+    -- What may not be made is not estimated: that takes a row for each batch.
+    perform stagebus.check_limit(
+        'stage_tasks', session_user, p_task_count,
+        format('a stage would have %s tasks', p_task_count), 'Split the work into several stages');
     if sample_parameters is not null then
         v_samples := case jsonb_typeof(sample_parameters) when 'array'
             then array(select e from jsonb_array_elements(sample_parameters) as e)
@@ -155,4 +159,4 @@ comment on function stagebus.estimate_stage_tasks(
     'several, for tasks with parameters of their own, which have that size on average. Bodies have '
     'the job''s type and the stage''s number in them. seconds: to send all, alone, at the rate of '
     'the destination''s last five minutes (jobs of the last day) and its limit; null without. '
-    'Raises SB107 to SB111, SB126.';
+    'Raises SB107 to SB111, SB126, SB127.';

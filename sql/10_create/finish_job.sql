@@ -7,7 +7,7 @@ as $$
 declare
     v_state   text;
     v_planned boolean;
-    v_open    integer;
+    v_open    record;
 begin
     perform stagebus.require_read_committed('finish_job');
     select j.state, j.plan_version is not null into v_state, v_planned
@@ -26,9 +26,9 @@ begin
         perform stagebus.raise_error(
             'SB144', format('job %s has a plan', p_job_id),
             'It ends by itself, with the last stage of its plan.',
-            'Wait for its end, or end it now with cancel_job.');
+            'Wait for its end, or have an operator end it now with cancel_job.');
     end if;
-    select s.stage into v_open
+    select s.stage, s.state into v_open
     from stages as s
     where s.job_id = p_job_id and s.ended_at is null
     order by s.stage
@@ -36,8 +36,10 @@ begin
     if found then
         perform stagebus.raise_error(
             'SB113', format('job %s cannot be finished', p_job_id),
-            format('Stage %s has not ended.', v_open),
-            'Wait for its end: listen on stagebus_jobs, or look at job_progress.');
+            format('Stage %s has not ended: it is %s.', v_open.stage, v_open.state),
+            case when v_open.state = 'filling'
+                then 'Seal it with seal_stage, or have an operator give it up with cancel_stage.'
+                else 'Wait for its end: listen on stagebus_jobs, or look at job_progress.' end);
     end if;
     select case
         when bool_or(s.state = 'failed') then 'failed'

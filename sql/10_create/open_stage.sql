@@ -92,7 +92,9 @@ begin
         perform stagebus.raise_error(
             'SB103', format('stage %s of job %s is out of order', p_stage, p_job_id),
             format('Stage %s has not ended: it is %s.', v_earlier.stage, v_earlier.state),
-            'Wait for its end: listen on stagebus_jobs, or look at job_progress.');
+            case when v_earlier.state = 'filling'
+                then 'Seal it with seal_stage, or have an operator give it up with cancel_stage.'
+                else 'Wait for its end: listen on stagebus_jobs, or look at job_progress.' end);
     end if;
 
     perform stagebus.add_stage(p_job_id, p_stage, p_task_type, open_stage.parameters);

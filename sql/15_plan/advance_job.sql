@@ -43,7 +43,9 @@ begin
             loop
                 v_made := v_stages;
                 for v_at in select r.* from stagebus.ready_stages(p_job_id) as r loop
-                    v_relied := v_relied || v_at.waits_for;
+                    v_relied := v_relied || array(
+                        select format('%s %s', b.stage, b.ended_at)
+                        from stagebus.stages_before(p_job_id, v_at.waits_for) as b);
                     v_stages := v_stages
                         || stagebus.make_planned_stage(p_job_id, v_at, v_owner);
                 end loop;

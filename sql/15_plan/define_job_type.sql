@@ -11,7 +11,16 @@ declare
     v_last    stagebus_data.plans;
     v_version integer;
     v_owner   text;
+    v_callers text;
 begin
+    -- Who may is asked of session_user, which in a plan's function is whoever advances the job.
+    get diagnostics v_callers = pg_context;
+    if v_callers like '%call_plan_function(text,uuid,jsonb)%' then
+        perform stagebus.raise_error(
+            'SB142', 'a plan''s function cannot define a plan',
+            'It would define it as whoever advances the job, and not as its owner.',
+            'Call define_job_type in a session of the plan''s owner.');
+    end if;
     if coalesce(length(p_job_type) not between 1 and 100, true) then
         perform stagebus.raise_error(
             'SB116',

@@ -23,6 +23,7 @@ declare
     v_context jsonb := jsonb_build_object('parameters', parameters);
     v_planned stagebus_data.plan_stages;
     v_type    stagebus_data.task_types;
+    v_size    integer;
     v_reads   text := '\$\."stages"';
 begin
     if coalesce(jsonb_typeof(parameters) <> 'object', true) then
@@ -58,19 +59,28 @@ begin
                 tasks := 0;
             elsif v_planned.task_count::text !~ v_reads then
                 tasks := stagebus.planned_count(v_planned, v_context);
+                perform stagebus.check_limit(
+                    'stage_tasks', session_user, tasks,
+                    format('stage %s would have %s tasks, more than role %s may have', name, tasks,
+                        quote_literal(session_user)), 'Split the work into several stages');
             end if;
             if v_planned.task_function is not null then
                 perform stagebus.check_plan_function(v_planned.task_function, v_plan.owner);
             end if;
-        exception when sqlstate 'SB142' or sqlstate 'SB145' or data_exception then
+        exception when sqlstate 'SB127' or sqlstate 'SB142' or sqlstate 'SB145' or data_exception
+        then
             get stacked diagnostics note = message_text;
         end;
-        batches := (tasks + v_type.batch_size - 1) / v_type.batch_size;
+        -- As cut_batches does; those of an atomic type depend on the bytes of their messages.
+        v_size := case when not v_type.atomic then
+            case v_type.boundary when 'by_stage' then 10000 else v_type.batch_size end end;
+        batches := (tasks + v_size - 1) / v_size;
         return next;
     end loop;
 end;
 $$;
 comment on function stagebus.explain_plan(text, jsonb) is
     'The stages that a job with these parameters would have by the latest plan of its type: counts '
-    'that the parameters decide, null for what a function or an earlier stage decides; note: what '
-    'would fail. Calls no function of the plan and changes nothing. Raises SB109, SB143.';
+    'that the parameters decide, null for what a function or an earlier stage decides, and for '
+    'batches of an atomic type; note: what would fail. Calls no function of the plan and changes '
+    'nothing. Raises SB109, SB143.';

@@ -15,8 +15,9 @@ as $$
         stage_name = p_at.name,
         why = case
             when p_at.name is null then 'the job cannot advance'
-            else format('stage %s cannot be made from %s', p_at.name, coalesce(
-                p_at.task_function, 'its count ' || p_at.task_count))
+            else format('stage %s cannot be made from %s', p_at.name, concat_ws(' and ',
+                'its skip_when ' || p_at.skip_when,
+                coalesce(p_at.task_function, 'its count ' || p_at.task_count)))
                 || case when j.cancelling then '; cancel_job once more gives it up' else '' end
             end,
         error = left(p_error, 8192)

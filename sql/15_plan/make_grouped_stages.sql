@@ -1,6 +1,6 @@
 -- The tasks of a plan's function, a stage for each value of the parameter that groups them. The
 -- first has the number of the plan and is there already; further ones come after all numbers that
--- are taken.
+-- are taken. The values may come in any order: what is added to a stage is looked at once, at last.
 create or replace function stagebus.make_grouped_stages(
     p_job_id uuid,
     p_planned stagebus_data.plan_stages,
@@ -11,10 +11,15 @@ set search_path = stagebus_data, stagebus, pg_temp
 as $$
 declare
     v_stages integer[] := array[p_planned.stage];
-    v_groups text[] := array[null::text];
+    v_groups text[] := array[]::text[];
+    v_counts integer[] := array[]::integer[];
+    v_sums   integer[];
+    v_most   integer;
     v_chunk  jsonb[];
-    v_group  record;
+    v_values text[];
+    v_value  text;
     v_at     integer;
+    v_stage  stagebus_data.stages;
 begin
     for v_chunk in
         select array_agg(f.task order by f.number)
@@ -23,33 +28,57 @@ begin
         group by (f.number - 1) / 10000
         order by (f.number - 1) / 10000
     loop
-        for v_group in
-            select stagebus.group_value_of(p_planned, c.task) as value,
-                array_agg(c.task order by c.number) as tasks, min(c.number) as first
+        v_values := array(
+            select stagebus.group_value_of(p_planned, c.task)
             from unnest(v_chunk) with ordinality as c (task, number)
-            group by 1
-            order by first
+            order by c.number);
+        for v_value in
+            select c.value
+            from unnest(v_values) with ordinality as c (value, number)
+            where not exists (select from unnest(v_groups) as g (value) where g.value = c.value)
+            group by c.value
+            order by min(c.number)
         loop
-            v_at := array_position(v_groups, v_group.value);
-            if v_at is null and v_groups[1] is null then
-                v_at := 1;
-                v_groups[1] := v_group.value;
-                update stages as s set group_value = v_group.value
+            v_groups := v_groups || v_value;
+            v_counts := v_counts || 0;
+            v_at := cardinality(v_groups);
+            if v_at = 1 then
+                update stages as s set group_value = v_value
                 where s.job_id = p_job_id and s.stage = p_planned.stage;
-            elsif v_at is null then
-                v_at := cardinality(v_groups) + 1;
-                v_groups := v_groups || v_group.value;
+            else
                 v_stages := v_stages || stagebus.next_stage_number(p_job_id);
                 perform stagebus.add_stage(
                     p_job_id, v_stages[v_at], p_planned.task_type,
-                    p_parameters || p_planned.parameters, p_planned.name, v_group.value,
+                    p_parameters || p_planned.parameters, p_planned.name, v_value,
                     p_planned.tolerated_failures, p_planned.on_failure);
             end if;
-            perform stagebus.append_tasks(p_job_id, v_stages[v_at], v_group.tasks);
         end loop;
+        v_sums := array(
+            select (v_counts[g.nth] + count(c.value))::integer
+            from unnest(v_groups) with ordinality as g (value, nth)
+            left join unnest(v_values) as c (value) on c.value = g.value
+            group by g.nth
+            order by g.nth);
+        select p_job_id, v_stages[g.nth], g.tasks into v_stage.job_id, v_stage.stage, v_most
+        from unnest(v_sums) with ordinality as g (tasks, nth)
+        order by g.tasks desc
+        limit 1;
+        perform stagebus.check_stage_tasks(v_stage, v_most, p_or_more => true);
+        insert into tasks (job_id, stage, task_index, parameters)
+        select p_job_id, v_stages[g.nth],
+            v_counts[g.nth] + row_number() over (partition by g.nth order by c.number), c.task
+        from unnest(v_chunk, v_values) with ordinality as c (task, value, number)
+        join unnest(v_groups) with ordinality as g (value, nth) on g.value = c.value;
+        v_counts := v_sums;
     end loop;
-    foreach v_at in array v_stages loop
-        perform stagebus.seal_stage(p_job_id, v_at);
+    for v_nth in 1 .. cardinality(v_stages) loop
+        select s.* into strict v_stage
+        from stages as s
+        where s.job_id = p_job_id and s.stage = v_stages[v_nth];
+        if v_counts[v_nth] > 0 then
+            v_stage := stagebus.account_for_tasks(v_stage, v_counts[v_nth]);
+        end if;
+        perform stagebus.open_for_work(v_stage);
     end loop;
     return v_stages;
 end;

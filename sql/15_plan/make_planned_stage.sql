@@ -35,7 +35,8 @@ begin
             select stagebus.limit_of('stage_tasks', j.created_by)::bigint
             from jobs as j
             where j.job_id = p_job_id);
-        -- One task beyond the limit tells that there are too many; the disk need not hold them all.
+        -- One task beyond the limit tells that there are too many; the table need not hold them
+        -- all. What the function returns has gone to temporary files before, however much it is.
         insert into tasks (job_id, stage, task_index, parameters)
         select p_job_id, p_planned.stage, f.number, f.task
         from stagebus.call_plan_function(p_planned.task_function, p_job_id, v_parameters)

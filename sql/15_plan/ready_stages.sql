@@ -1,5 +1,5 @@
--- What can begin: stages of the plan that are not there yet and for which all that they wait for
--- is over. What failed is not over, so what waits for it does not begin.
+-- What can begin: stages of the plan that are not there yet and for which all that they wait for,
+-- directly or not, is over. What waits for one that failed does not begin.
 create or replace function stagebus.ready_stages(p_job_id uuid)
 returns setof stagebus_data.plan_stages
 language plpgsql
@@ -18,8 +18,11 @@ begin
             select
             from unnest(ps.waits_for) as w (name)
             left join stages as s on s.job_id = p_job_id and s.name = w.name
-            where s.ended_at is null or s.state = 'failed'
-                or stagebus.being_retried(p_job_id, s.stage))
+            where s.ended_at is null or s.state = 'failed')
+        and not exists (
+            select
+            from stagebus.stages_before(p_job_id, ps.waits_for) as b
+            where b.ended_at is null or stagebus.being_retried(p_job_id, b.stage))
     order by ps.stage;
 end;
 $$;

@@ -1,5 +1,5 @@
 -- Whether there is a step of retention to take, or it is time to look for one.
-create or replace function stagebus.is_removal_due(at_once boolean) returns boolean
+create or replace function stagebus.is_removal_due(at_once boolean default false) returns boolean
 language sql
 stable
 set search_path = stagebus_data, stagebus, pg_temp

@@ -55,5 +55,6 @@ $$;
 comment on function stagebus.set_limit(text, bigint, text) is
     'Sets a limit of the jobs that a role makes (it is who logged in, also after set role), or of '
     'all roles that have none of their own; null takes it away: a role then has that of all, and '
-    'all have none. What is there already stays. Sessions that are at jobs_in_flight at the same '
-    'moment do not see each other''s jobs, and may each make one more. Raises SB116.';
+    'all have none. A job that a plan''s function submits is made by whoever advances the plan''s '
+    'job, mostly a bridge. What is there already stays. Sessions that are at jobs_in_flight at the '
+    'same moment do not see each other''s jobs, and may each make one more. Raises SB116.';

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 from uuid import UUID
 
@@ -11,6 +11,7 @@ import pytest
 
 from bridge.advancing import Advancing
 from bridge.house_keeping import HouseKeeping
+from bridge.orders import DueJob
 from bridge.settings import Settings
 from bridge.witness import Witness
 from tests.bridge.conftest import LOSES_CONNECTIONS, Queue, running
@@ -206,6 +207,41 @@ def test_jobs_are_divided_among_bridges_and_each_stage_is_made_once(
     asyncio.run(scenario())
     assert client.value("select count(*) from stagebus.stages where tasks = 2") == len(jobs)
     assert client.value("select count(*) from stagebus.jobs where failed_advances > 0") == 0
+
+
+class Looking(HouseKeeping):
+    """Counts its looks for due jobs."""
+
+    looks = 0
+
+    async def due_jobs(self, limit: int, except_types: Sequence[str]) -> list[DueJob]:
+        Looking.looks += 1
+        return await super().due_jobs(limit, except_types)
+
+
+def test_jobs_of_one_type_are_not_looked_for_after_each_of_them(
+    client: Client, bridge_url: str, team: Client
+) -> None:
+    client.set_task_type("tiles")
+    tiles = returning(team, "select '{}'::jsonb")
+    client.define_job_type([{"name": "a", "task_type": "tiles", "tasks": tiles}])
+    for _ in range(100):
+        client.submit_job()
+    Looking.looks = 0
+
+    async def scenario() -> None:
+        witness = Witness(client.bridge_id)
+        databases = [
+            Looking(bridge_url, "advancing", witness, allow_fsync_off=True) for _ in range(4)
+        ]
+        advancing = asyncio.create_task(Advancing(databases, asyncio.Event()).run())
+        await becomes(lambda: client.due_jobs() == [])
+        advancing.cancel()
+        await asyncio.gather(advancing, return_exceptions=True)
+
+    asyncio.run(scenario())
+    assert client.value("select count(*) from stagebus.stages") == 100
+    assert Looking.looks < 10, "two lanes stay free, and there is nothing for them"
 
 
 def test_a_plan_without_functions_has_its_own_time_too(

@@ -32,6 +32,15 @@ def test_the_same_key_gives_the_same_job(client: Client) -> None:
     assert client.count("jobs") == 2
 
 
+def test_a_key_is_taken_where_constraints_are_immediate(client: Client) -> None:
+    with client.transaction():
+        client.execute("set constraints all immediate")
+        first = client.create_job(dedupe_key="order 7")
+        client.execute("set constraints all immediate")
+        assert client.create_job(dedupe_key="order 8") != first
+    assert client.job(first).dedupe_key == "order 7"
+
+
 def test_without_a_key_each_call_makes_a_job(client: Client) -> None:
     assert client.create_job() != client.create_job()
 

@@ -76,8 +76,9 @@ def test_an_unknown_job_is_refused(client: Client) -> None:
 def test_a_stage_that_has_not_ended_is_in_the_way(client: Client, seal: bool) -> None:
     job_id = client.create_job()
     client.create_stage_tasks(job_id, seal=seal)
-    with client.refused("SB113"):
+    with client.refused("SB113") as caught:
         client.finish_job(job_id)
+    assert ("seal_stage" in str(caught.value.diag.message_hint)) is not seal
 
 
 def test_the_results_of_a_stage_stand_in_order(client: Client) -> None:

@@ -50,8 +50,9 @@ def test_a_stage_waits_for_the_end_of_the_one_before(client: Client) -> None:
 def test_a_stage_waits_while_the_one_before_is_filling(client: Client, job_id: UUID) -> None:
     client.create_stage("count", job_id, seal=False)
     for form in FORMS:
-        with client.refused("SB103"):
+        with client.refused("SB103") as caught:
             client.create_stage(form, job_id, 2)
+        assert "seal_stage" in str(caught.value.diag.message_hint), "it never ends by itself"
 
 
 def test_a_task_type_is_defined(client: Client, job_id: UUID) -> None:

@@ -13,8 +13,8 @@ MUTANTS = (
     Mutant(
         "a-failed-stage-is-over-if-nobody-is-asked",
         "sql/15_plan/ready_stages.sql",
-        "s.state = 'failed'\n",
-        "s.state = 'failed' and s.on_failure = 'wait'\n",
+        "s.state = 'failed')\n",
+        "s.state = 'failed' and s.on_failure = 'wait')\n",
         "a stage begins although one that it waits for has failed",
         (BY_HAND, CROWD),
     ),

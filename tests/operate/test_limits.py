@@ -173,6 +173,21 @@ def test_a_plan_s_function_is_stopped_at_the_limit(client: Client, caller: Clien
     assert client.stage(job_id).tasks == 20_000
 
 
+def test_each_group_of_a_plan_s_tasks_has_the_limit(client: Client, caller: Client) -> None:
+    client.execute(f"create schema gis authorization {CALLER}")
+    client.execute("grant usage on schema gis to stagebus_nobody")
+    query = "select jsonb_build_object('z', n / 3) from generate_series(0, 4) as n"
+    tiles = {"name": "a", "task_type": "h3_hexagon", "tasks": returning(caller, query)}
+    caller.define_job_type([tiles | {"group_by": "z"}])
+    set_limit(client, "stage_tasks", 2)
+    job_id = caller.submit_job()
+    assert client.advance_job(job_id).status == "failed"
+    error = caller.job(job_id).error
+    assert error.startswith(f"SB127: stage 1 of job {job_id} would have 3 tasks or more")
+    set_limit(client, "stage_tasks", 3)
+    assert client.advance_job(job_id).note == "a 0: 3 tasks, a 1: 2 tasks"
+
+
 def test_two_sessions_at_the_limit_at_once_may_pass_it_by_what_is_not_committed(
     client: Client,
 ) -> None:

@@ -496,7 +496,11 @@ def test_a_condition_that_is_neither_true_nor_false_fails_the_advance(client: Cl
     client.define_job_type([stage("a", skip_when="$.parameters.n")])
     job_id = client.submit_job(parameters={"n": "yes"})
     client.advance_job(job_id)
-    assert client.job(job_id).error.startswith("SB145: skip_when of stage a is neither")
+    job = client.job(job_id)
+    assert job.error.startswith("SB145: skip_when of stage a is neither")
+    assert job.why == (
+        'stage a cannot be made from its skip_when $."parameters"."n" and its count 1'
+    )
 
 
 def test_a_group_needs_its_parameter_in_every_task(client: Client, team: Client) -> None:

@@ -45,6 +45,30 @@ def test_what_would_fail_is_said_beside_its_stage(client: Client, team: Client) 
     }
 
 
+def test_batches_are_counted_as_they_are_cut(client: Client) -> None:
+    client.set_task_type("whole", batch_size=3, boundary="by_stage")
+    client.set_task_type("packed", batch_size=3, atomic=True)
+    types = ("whole", "packed", "h3_hexagon")
+    client.define_job_type(
+        [{"name": each, "task_type": each, "count": 10_001, "after": []} for each in types]
+    )
+    told = {row.name: row.batches for row in client.explain_plan()}
+    job_id = client.submit_job()
+    client.advance_job(job_id)
+    made = client.rows("select name, batches from stagebus.stages where job_id = %s", job_id)
+    assert told == dict(made) | {"packed": None}
+
+
+def test_more_tasks_than_a_role_may_have_are_noted(client: Client) -> None:
+    client.execute("select stagebus.set_limit('stage_tasks', 10)")
+    client.define_job_type([{"name": "a", "task_type": "h3_hexagon", "count": 11}])
+    (row,) = client.explain_plan()
+    assert (row.tasks, row.note) == (
+        11,
+        "stage a would have 11 tasks, more than role 'postgres' may have",
+    )
+
+
 def test_a_job_type_without_a_plan_and_parameters_that_are_no_object_are_refused(
     client: Client,
 ) -> None:

@@ -140,6 +140,7 @@ INTERNAL = {
     "slot_of",
     "stage_end_state",
     "stage_of",
+    "stages_before",
     "take_task_keys",
     "take_turns",
     "task_id",
