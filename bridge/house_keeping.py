@@ -45,7 +45,7 @@ class HouseKeeping(Session):
         _, (done,) = await self._rows(
             Maintained,
             "lost_attempts, retried_tasks, republished_batches, overdue_stages, due_jobs,"
-            " orders, removal_due",
+            " orders, removal_due, more",
             "stagebus.maintain(%s)",
             (limit,),
         )

@@ -98,7 +98,7 @@ async def run_once(database: HouseKeeping, paces: Paces, jobs_due: asyncio.Event
     counts = {duty: getattr(done, duty) for duty in COUNTED}
     if any(counts.values()):
         log.info("maintenance.done", **counts)
-    more = max(done.lost_attempts, done.retried_tasks) >= limit or done.republished_batches > 0
+    more = done.more
     paces.orders = {order_id: paces.orders.get(order_id, Pace()) for order_id in done.orders}
     for order_id, pace in paces.orders.items():
         more |= await _work(database, order_id, pace)
