@@ -2,10 +2,6 @@
 -- depends: 0011.limits
 set local role stagebus_owner;
 
--- It answers more; the code that is replayed after this makes it again.
--- squawk-ignore ban-drop-function
-drop function if exists stagebus.maintain(integer);
-
 alter table stagebus_data.orders
     -- squawk-ignore ban-drop-constraint
     drop constraint if exists action_is_known,

@@ -1,6 +1,9 @@
 -- A worker died and nobody took its attempt over: the attempt ends here. The task gets its next
 -- one, or has failed when there is none left.
-create or replace function stagebus.end_lost_attempts(p_limit integer) returns integer
+create or replace function stagebus.end_lost_attempts(
+    p_limit integer,
+    everything boolean default true
+) returns integer
 language plpgsql
 security definer
 set search_path = stagebus_data, stagebus, pg_temp
@@ -9,6 +12,10 @@ declare
     v_now     timestamptz := stagebus.clock();
     -- Time for a redelivered message to take the attempt over.
     v_lost    timestamptz := v_now - interval '30 seconds';
+    -- While a transaction is open somewhere, each attempt that ended leaves its entry in the index
+    -- to be walked over: so not each time.
+    v_from    timestamptz := case when everything then '-infinity'
+        else v_lost - interval '1 minute' end;
     v_task    record;
     v_job_ids uuid[] := array[]::uuid[];
     v_stages  integer[] := array[]::integer[];
@@ -25,7 +32,7 @@ begin
         from (
             select r.job_id, r.stage, r.task_index, r.lease_until
             from running_attempts as r
-            where r.lease_until < v_lost
+            where r.lease_until >= v_from and r.lease_until < v_lost
             order by r.lease_until
             -- Behind those that are passed over there may be others.
             limit 10 * p_limit
@@ -65,7 +72,8 @@ begin
     return cardinality(v_indexes);
 end;
 $$;
-comment on function stagebus.end_lost_attempts(integer) is
-    'Ends up to p_limit attempts whose lease ran out over 30 seconds ago and returns how many. '
+comment on function stagebus.end_lost_attempts(integer, boolean) is
+    'Ends up to p_limit attempts whose lease ran out over 30 seconds ago (and not everything: less '
+    'than a minute before that) and returns how many. '
     'Passes over locked tasks, and over last attempts where a slot, group, stage or job is locked '
     'that would count them: it waits for nobody. Locks these. Raises SB115.';

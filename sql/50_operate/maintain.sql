@@ -1,6 +1,8 @@
 -- What must be done now and then; every bridge calls it, one at a time does it.
-create or replace function stagebus.maintain(p_limit integer default 1000)
-returns table (
+create or replace function stagebus.maintain(
+    p_limit integer default 1000,
+    everything boolean default true
+) returns table (
     lost_attempts integer,
     retried_tasks integer,
     republished_batches integer,
@@ -37,7 +39,8 @@ begin
     perform stagebus.ensure_partition(v_now + interval '7 days');
     -- Each passes over what is locked: one transaction that somebody has left open must not keep
     -- the house from being kept.
-    lost_attempts := stagebus.end_lost_attempts(v_limit);
+    lost_attempts := stagebus.end_lost_attempts(
+        v_limit, coalesce(maintain.everything, true));
     retried_tasks := stagebus.gather_retries(v_limit);
     -- Each reads all tasks of a batch. Behind those that were all started there may be others.
     republished_batches := stagebus.republish_unstarted(10);
@@ -58,11 +61,12 @@ begin
     return next;
 end;
 $$;
-comment on function stagebus.maintain(integer) is
+comment on function stagebus.maintain(integer, boolean) is
     'Makes next week''s partition, ends lost attempts, gathers due retries into batches, publishes '
     'again what nobody started, orders the end of overdue stages (a provisional one is withdrawn), '
     'each within p_limit (1 to 100,000), and forgets bridges that were silent for a day, and dead '
     'letters of no task that are older than what retention keeps; returns the counts, that of '
     'jobs that advance_job is due for (100 at most), the orders that work_order is due for, '
     'whether drop_expired is due, and whether there is more for it to do at once. Passes over what '
-    'is locked; does nothing while another session is at it. Raises SB115.';
+    'is locked; does nothing while another session is at it. everything => false: no attempts that '
+    'were lost over a minute ago, which a bridge looks for once a minute. Raises SB115.';

@@ -228,7 +228,7 @@ def test_one_failing_round_of_maintenance_does_not_end_the_next_ones(
     client: Client, settings: Make, caplog: pytest.LogCaptureFixture
 ) -> None:
     definition = client.value(
-        "select pg_get_functiondef('stagebus.maintain(integer)'::regprocedure)"
+        "select pg_get_functiondef('stagebus.maintain(integer, boolean)'::regprocedure)"
     )
     client.execute(definition.replace("\nbegin\n", "\nbegin\n    perform 1 / 0;\n", 1))
 

@@ -316,6 +316,14 @@ MUTANTS = (
         (f"{RETRIES}::test_what_waits_in_a_stage_that_is_cancelled_keeps_no_other_from_its_turn",),
     ),
     Mutant(
+        "what-was-lost-long-ago-is-never-looked-for",
+        "sql/40_workers/end_lost_attempts.sql",
+        "case when everything then '-infinity'\n",
+        "case when false then '-infinity'\n",
+        "attempts that were lost while no bridge ran are never ended",
+        (f"{RETRIES}::test_what_was_lost_long_ago_is_looked_for_where_everything_is",),
+    ),
+    Mutant(
         "a-delay-is-doubled-beyond-any-interval",
         "sql/40_workers/end_attempts.sql",
         "                    extract(epoch from ty.max_retry_delay)\n",
