@@ -20,6 +20,7 @@ from bridge.logs import EventLog
 from bridge.orders import DeadLetterQueue
 from bridge.publisher import ENTITY_REFUSALS
 from bridge.settings import Settings
+from bridge.text import storable
 
 log = EventLog("stagebus.dead_letters")
 
@@ -210,10 +211,5 @@ def _size(message: ServiceBusReceivedMessage) -> int | None:
 
 
 def _text(value: object) -> str | None:
-    """As PostgreSQL takes it: others may have put anything there."""
-    if value is None:
-        return None
-    text = value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
-    return (
-        text.encode("utf-8", "replace").decode("utf-8").replace("\0", "\N{REPLACEMENT CHARACTER}")
-    )
+    """Others may have put anything there."""
+    return None if value is None else storable(value)

@@ -40,14 +40,17 @@ class HouseKeeping(Session):
     """The calls, over one connection; they raise as those of Database do."""
 
     @failpoint
-    async def maintain(self, limit: int) -> Maintained:
-        """One round of house-keeping, within `limit` tasks for each duty."""
+    async def maintain(self, limit: int, *, everything: bool = True) -> Maintained:
+        """One round of house-keeping, within `limit` tasks for each duty.
+
+        Without `everything`, attempts that were lost over a minute ago are not looked for.
+        """
         _, (done,) = await self._rows(
             Maintained,
             "lost_attempts, retried_tasks, republished_batches, overdue_stages, due_jobs,"
-            " orders, removal_due",
-            "stagebus.maintain(%s)",
-            (limit,),
+            " orders, removal_due, more",
+            "stagebus.maintain(%s, %s)",
+            (limit, everything),
         )
         return done
 

@@ -28,11 +28,12 @@ class KeptMessages:
         return len(self) >= self._most
 
     def keep(self, messages: Messages, seconds: float) -> None:
-        """Adds some, to be asked about after `seconds`, and the others not before."""
+        """Adds some, to be asked about after `seconds` or with the others, if that is earlier."""
+        due = time.monotonic() + seconds
         if messages:
+            self._due = min(due, self._due) if self._messages else due
             for asked, repeats in messages.items():
                 self._messages.setdefault(asked, []).extend(repeats)
-            self._due = time.monotonic() + seconds
 
     def seconds_left(self) -> float | None:
         """Until it is time to ask; None when there is nothing to ask about."""

@@ -64,7 +64,10 @@ class Link:
             self._held.pop(id(message), None)
 
     async def renew_once(self) -> None:
-        """Renews what is due; a lock that cannot be renewed is said and left."""
+        """Renews what is due; a lock that cannot be renewed is said and left.
+
+        A broker that does not answer is asked no more: whoever receives next connects again.
+        """
         if not self._due():
             return
         async with self.using:
@@ -80,10 +83,20 @@ class Link:
                         self._renewals += 1
                         await self.receiver.renew_message_lock(held.message)
                     held.due = time.monotonic() + held.period
-                except (ServiceBusError, ValueError, TimeoutError, OSError) as error:
+                except TimeoutError:
+                    # Each further one would take as long, and nobody receives meanwhile.
+                    why = f"no answer within {SETTLE_DEADLINE:g} seconds"
+                    log.warning("message.lock_lost", error=why)
+                    self.end()
+                except (ServiceBusError, ValueError, OSError) as error:
                     # Whoever settles it, or receives next, finds out and connects again.
                     log.warning("message.lock_lost", error=" ".join(str(error).split()))
                     self.let_go([held.message])
+
+    def check(self) -> None:
+        """Raises ConnectionError once the broker has left a renewal unanswered."""
+        if self._ended:
+            raise ConnectionError("the broker did not answer when a lock was renewed")
 
     def _due(self) -> list[_Held]:
         now = time.monotonic()

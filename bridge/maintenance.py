@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -17,6 +18,9 @@ log = EventLog("stagebus.maintenance")
 
 #: Seconds between two rounds that had nothing left to do.
 INTERVAL = 2.0
+
+#: Seconds between two rounds that look for all attempts that were lost, however long ago.
+LOOK_AT_EVERYTHING = 60.0
 
 #: Tasks that one duty takes in one round, in one transaction.
 LIMIT = 1000
@@ -62,6 +66,8 @@ class Paces:
     duties: Pace = field(default_factory=Pace)
     removal: Pace = field(default_factory=Pace)
     orders: dict[int, Pace] = field(default_factory=dict)
+    everything_at: float = 0.0
+    """When a round looks at everything again."""
 
 
 async def run(database: HouseKeeping, jobs_due: asyncio.Event) -> None:
@@ -91,14 +97,18 @@ async def run(database: HouseKeeping, jobs_due: asyncio.Event) -> None:
 
 async def run_once(database: HouseKeeping, paces: Paces, jobs_due: asyncio.Event) -> bool:
     """One round, and one step of each order and of retention; True: there is more to do at once."""
+    now = time.monotonic()
+    everything = now >= paces.everything_at
     with paces.duties.step(LIMIT) as limit:
-        done = await database.maintain(limit)
+        done = await database.maintain(limit, everything=everything)
+    if everything and not done.more:
+        paces.everything_at = now + LOOK_AT_EVERYTHING
     if done.due_jobs:
         jobs_due.set()
     counts = {duty: getattr(done, duty) for duty in COUNTED}
     if any(counts.values()):
         log.info("maintenance.done", **counts)
-    more = max(done.lost_attempts, done.retried_tasks) >= limit or done.republished_batches > 0
+    more = done.more
     paces.orders = {order_id: paces.orders.get(order_id, Pace()) for order_id in done.orders}
     for order_id, pace in paces.orders.items():
         more |= await _work(database, order_id, pace)

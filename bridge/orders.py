@@ -22,6 +22,8 @@ class Maintained:
     """The ids of the orders that are worked off, oldest first."""
     removal_due: bool
     """A step of retention is due."""
+    more: bool
+    """A duty had as much to do as it takes in one round."""
 
 
 @dataclass(frozen=True, slots=True)

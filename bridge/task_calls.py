@@ -22,6 +22,7 @@ from bridge.connection import AWAY, answering, connect
 from bridge.errors import DatabaseUnavailable, ResultRefused
 from bridge.exact_json import Json, dumps, loads
 from bridge.logs import EventLog
+from bridge.text import storable
 
 log = EventLog("stagebus.worker")
 
@@ -156,7 +157,9 @@ class TaskCalls:
         ended = 0
         for retry in (True, False):
             errors = {
-                task_id: each.error for task_id, each in failed.items() if each.retry is retry
+                task_id: storable(each.error)
+                for task_id, each in failed.items()
+                if bool(each.retry) is retry
             }
             if not errors:
                 continue
@@ -164,7 +167,7 @@ class TaskCalls:
                 "select verdict from stagebus.fail_tasks(%s, %s, %s, retry => %s)",
                 list(errors),
                 token,
-                [error.replace("\0", "") for error in errors.values()],
+                list(errors.values()),
                 retry,
             )
             ended += sum(verdict in ("retry_wait", "failed") for (verdict,) in rows)

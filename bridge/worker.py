@@ -140,6 +140,7 @@ class Worker:
 
     async def run_once(self, link: Link) -> int:
         """Receives once and sees through what can be; returns how many messages it received."""
+        link.check()
         received = await self._receive(link)
         held = await self._read(link, received)
         for asked, messages in self._kept.due().items():

@@ -32,7 +32,10 @@ begin
             -- Doubled for each attempt; between half of it and the whole, so that tasks that
             -- failed together do not come back together.
             case when p_backoff then
-                least(ty.max_retry_delay, ty.retry_delay * 2 ^ least(f.attempt - 1, 30))
+                -- The factor is capped, and not the product, which no interval may hold.
+                ty.retry_delay * least(2 ^ least(f.attempt - 1, 30),
+                    extract(epoch from ty.max_retry_delay)
+                        / nullif(extract(epoch from ty.retry_delay), 0))
                     * (0.5 + random() / 2)
                 else interval '0' end as delay
         from found as f

@@ -18,12 +18,16 @@ begin
     from (
         select t.job_id, t.stage, t.task_index
         from (
+            -- A cancelling that begins now waits for these batches, and so meets them; otherwise
+            -- one that is ordered and stopped meanwhile could leave them cancelled. Nobody is
+            -- waited for: who maintains has locked other stages.
             select w.job_id, w.stage, w.task_index
             from waiting_retries as w
             join stages as s on s.job_id = w.job_id and s.stage = w.stage
             where w.due_at <= v_now and s.ending is null
             order by w.due_at
             limit p_limit
+            for share of s skip locked
         ) as due
         join tasks as t on t.job_id = due.job_id and t.stage = due.stage
             and t.task_index = due.task_index
@@ -31,19 +35,6 @@ begin
         order by t.job_id, t.stage, t.task_index
         for no key update of t skip locked
     ) as d;
-    -- A cancelling that begins now waits for these batches, and so meets them; otherwise one that
-    -- is ordered and stopped meanwhile could leave them cancelled. Nobody is waited for: who
-    -- maintains has locked other stages.
-    select array_agg(d.job_id), array_agg(d.stage), array_agg(d.task_index)
-    into v_job_ids, v_stages, v_indexes
-    from unnest(v_job_ids, v_stages, v_indexes) as d (job_id, stage, task_index)
-    join (
-        select s.job_id, s.stage
-        from stages as s
-        where (s.job_id, s.stage) in (select * from unnest(v_job_ids, v_stages))
-            and s.ending is null
-        for share skip locked
-    ) as l on l.job_id = d.job_id and l.stage = d.stage;
     if v_job_ids is null then
         return 0;
     end if;
@@ -139,4 +130,4 @@ $$;
 comment on function stagebus.gather_retries(integer) is
     'Puts up to p_limit tasks that are due into new batches, notifies stagebus_ready, and returns '
     'how many tasks. Passes over locked tasks and stages, and stages that are being cancelled. '
-    'Locks tasks, then their stages. Raises SB115.';
+    'Locks stages, then tasks. Raises SB115.';

@@ -21,7 +21,7 @@ begin
         limit p_limit
         for update skip locked
     loop
-        select s.state, s.ending, ty.start_timeout into v_stage
+        select s.state, s.ending, s.ended_at, ty.start_timeout into v_stage
         from stages as s
         join task_types as ty on ty.task_type = s.task_type
         where s.job_id = v_batch.job_id and s.stage = v_batch.stage;
@@ -30,7 +30,7 @@ begin
             update batches as b set start_due_at = v_now + v_stage.start_timeout
             where b.job_id = v_batch.job_id and b.batch_id = v_batch.batch_id;
         elsif v_stage.start_timeout > interval '0' and v_stage.ending is null
-            and stagebus.unstarted_tasks(v_batch) > 0
+            and v_stage.ended_at is null and stagebus.unstarted_tasks(v_batch) > 0
         then
             perform stagebus.publish_again(
                 v_batch.job_id, v_batch.batch_id, stagebus.unstarted_tasks(v_batch),

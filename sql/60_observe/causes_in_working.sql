@@ -20,6 +20,23 @@ as $$
         where r.job_id = p_job_id and r.lease_until < m.now
         group by r.stage
     ),
+    -- What an open transaction has changed names it; last attempts that count there wait for it.
+    held as (
+        select a.stage, min(l.pid) as pid
+        from (
+            select distinct r.stage, stagebus.slot_of(r.task_index) as slot_no
+            from stagebus_data.running_attempts as r
+            cross join moment as m
+            where r.job_id = p_job_id and r.lease_until < m.now - interval '1 minute'
+        ) as a
+        join stagebus_data.counter_slots as s on s.job_id = p_job_id and s.stage = a.stage
+            and s.slot_no = a.slot_no
+        join stagebus_data.counter_groups as g on g.job_id = p_job_id and g.stage = a.stage
+            and g.group_no = stagebus.group_of(a.slot_no)
+        join pg_locks as l on l.locktype = 'transactionid' and l.granted
+            and l.transactionid in (s.xmax, g.xmax)
+        group by a.stage
+    ),
     failing as (
         select w.stage, count(*) as tasks, min(w.due_at) as due_at
         from stagebus_data.waiting_retries as w
@@ -27,10 +44,13 @@ as $$
         group by w.stage
     )
     select 'dead worker', d.stage,
-        format('%s attempts have outlived their lease, the first since %s%s', d.attempts,
-            d.lease_until, coalesce(', of worker ' || d.worker, '')),
-        'select * from stagebus.maintain();  -- ends them 30 seconds after that, as bridges do'
+        format('%s attempts have outlived their lease, the first since %s%s%s', d.attempts,
+            d.lease_until, coalesce(', of worker ' || d.worker, ''),
+            coalesce('; session ' || h.pid || ' has left a transaction open', '')),
+        coalesce('select pg_terminate_backend(' || h.pid || ');  -- if it is left open',
+            'select * from stagebus.maintain();  -- ends them 30 seconds after that, as bridges do')
     from dead as d
+    left join held as h on h.stage = d.stage
     union all
     select 'not started', p.stage,
         format('%s tasks are on the bus, the last batch of them since %s, and no worker has any '

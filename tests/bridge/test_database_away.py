@@ -228,14 +228,9 @@ def test_one_failing_round_of_maintenance_does_not_end_the_next_ones(
     client: Client, settings: Make, caplog: pytest.LogCaptureFixture
 ) -> None:
     definition = client.value(
-        "select pg_get_functiondef('stagebus.maintain(integer)'::regprocedure)"
+        "select pg_get_functiondef('stagebus.maintain(integer, boolean)'::regprocedure)"
     )
-    client.execute(
-        "create or replace function stagebus.maintain(p_limit integer default 1000)"
-        " returns table (lost_attempts integer, retried_tasks integer,"
-        " republished_batches integer, overdue_stages integer, due_jobs integer) language sql"
-        " as 'select 1 / 0, 0, 0, 0, 0'"
-    )
+    client.execute(definition.replace("\nbegin\n", "\nbegin\n    perform 1 / 0;\n", 1))
 
     async def scenario() -> None:
         caplog.set_level("INFO")

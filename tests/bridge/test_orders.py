@@ -97,6 +97,44 @@ def test_steps_that_take_too_long_make_no_others_smaller(
     asyncio.run(scenario())
 
 
+def test_a_round_that_left_something_is_followed_by_another_at_once(
+    client: Client, bridge_url: str
+) -> None:
+    client.set_task_type("work", batch_size=1)
+    published = client.published_stage(11, "work")
+    client.start_all(published.messages, uuid4())
+    client.execute("update stagebus_data.batches set start_due_at = created_at")
+
+    async def scenario() -> None:
+        database = HouseKeeping(bridge_url, "test", Witness(uuid4()), allow_fsync_off=True)
+        rounds = [await run_once(database, Paces(), asyncio.Event()) for _ in range(2)]
+        assert rounds == [True, False]
+        await database.close()
+
+    asyncio.run(scenario())
+
+
+def test_one_round_in_a_minute_looks_for_attempts_that_were_lost_long_ago(
+    client: Client, bridge_url: str
+) -> None:
+    published = client.published_stage(2)
+
+    async def scenario() -> None:
+        database = HouseKeeping(bridge_url, "test", Witness(uuid4()), allow_fsync_off=True)
+        paces = Paces()
+        for looks, message in zip((True, False), published.messages, strict=True):
+            client.start(message, uuid4())
+            client.execute("update stagebus_data.running_attempts set lease_until = '2020-01-01'")
+            await run_once(database, paces, asyncio.Event())
+            assert client.count("running_attempts") == (0 if looks else 1)
+        paces.everything_at = 0.0
+        await run_once(database, paces, asyncio.Event())
+        assert client.count("running_attempts") == 0
+        await database.close()
+
+    asyncio.run(scenario())
+
+
 def test_two_bridges_work_off_one_order_without_getting_in_each_others_way(
     client: Client, settings: Make, caplog: pytest.LogCaptureFixture
 ) -> None:

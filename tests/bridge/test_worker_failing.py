@@ -53,7 +53,35 @@ def test_a_handler_says_which_tasks_failed_and_whether_to_try_again(
     assert (worker.totals.completed, worker.totals.failed) == (1, 2)
     assert [
         (task.status, task.attempt, task.error) for task in map(client.task, published.task_ids)
-    ] == [("completed", 1, None), ("retry_wait", 2, "no luck"), ("failed", 1, "never will")]
+    ] == [
+        ("completed", 1, None),
+        ("retry_wait", 2, "no luck"),
+        ("failed", 1, "never\N{REPLACEMENT CHARACTER} will"),
+    ]
+
+
+def test_whatever_a_handler_says_of_a_failure_is_recorded_and_the_worker_goes_on(
+    client: Client, queue: Queue, worker_url: str
+) -> None:
+    published = send(client, queue, 4)
+    outcomes: dict[Json, Any] = {
+        1: TaskFailed("bad \ud800 tile"),
+        2: TaskFailed(b"caf\xe9"),  # type: ignore[arg-type]
+        3: TaskFailed("as a number", retry=1),  # type: ignore[arg-type]
+        4: None,
+    }
+
+    def handler(tasks: Sequence[StartedTask]) -> list[Outcome]:
+        return [outcomes[task.parameters["index"]] for task in tasks]
+
+    worker = Worker(worker_url, queue.connection_string, handler, queue=queue.name)
+    work(worker, lambda: queue.counts["completed"] == 4)
+    assert [(task.status, task.error) for task in map(client.task, published.task_ids)] == [
+        ("retry_wait", "bad ? tile"),
+        ("retry_wait", "caf\N{REPLACEMENT CHARACTER}"),
+        ("retry_wait", "as a number"),
+        ("completed", None),
+    ]
 
 
 @pytest.mark.parametrize(

@@ -259,8 +259,8 @@ MUTANTS = (
     Mutant(
         "a-cancelling-misses-a-batch-of-retries",
         "sql/40_workers/gather_retries.sql",
-        "        for share skip locked\n    ) as l",
-        "    ) as l",
+        "            for share of s skip locked\n",
+        "",
         "a batch that is gathered while a stage is cancelled stays for ever",
         (
             "tests/operate/test_undoing_a_cancelling.py::"
@@ -294,25 +294,18 @@ MUTANTS = (
     Mutant(
         "a-gathering-waits-for-a-stage",
         "sql/40_workers/gather_retries.sql",
-        "        for share skip locked\n",
-        "        for share\n",
+        "            for share of s skip locked\n",
+        "            for share of s\n",
         "maintenance waits for a stage while it holds others, and deadlocks",
         (f"{RETRIES}::test_a_stage_that_is_locked_is_passed_over",),
     ),
     Mutant(
-        "retries-are-gathered-before-lost-attempts-end",
-        "sql/50_operate/maintain.sql",
-        """    lost_attempts := stagebus.end_lost_attempts(v_limit);
-    retried_tasks := stagebus.gather_retries(v_limit);
-""",
-        """    retried_tasks := stagebus.gather_retries(v_limit);
-    lost_attempts := stagebus.end_lost_attempts(v_limit);
-""",
-        "maintenance holds a stage while it waits for a slot, and a worker does the reverse",
-        (
-            "tests/workers/test_counters_at_once.py"
-            "::test_maintenance_holds_no_stage_while_it_waits_for_a_slot",
-        ),
+        "a-sweep-waits-for-counters",
+        "sql/40_workers/end_lost_attempts.sql",
+        "            for no key update skip locked;\n",
+        "            for no key update;\n",
+        "a worker that left its transaction open keeps the house from being kept, for all jobs",
+        ("tests/workers/test_left_open.py::test_maintenance_waits_for_nobody_who_counts",),
     ),
     Mutant(
         "what-waits-in-a-cancelled-stage-fills-the-sweep",
@@ -321,6 +314,30 @@ MUTANTS = (
         "            where w.due_at <= v_now\n",
         "a cancelled stage keeps the retries of all others from their turn",
         (f"{RETRIES}::test_what_waits_in_a_stage_that_is_cancelled_keeps_no_other_from_its_turn",),
+    ),
+    Mutant(
+        "what-was-lost-long-ago-is-never-looked-for",
+        "sql/40_workers/end_lost_attempts.sql",
+        "case when everything then '-infinity'\n",
+        "case when false then '-infinity'\n",
+        "attempts that were lost while no bridge ran are never ended",
+        (f"{RETRIES}::test_what_was_lost_long_ago_is_looked_for_where_everything_is",),
+    ),
+    Mutant(
+        "a-delay-is-doubled-beyond-any-interval",
+        "sql/40_workers/end_attempts.sql",
+        "                    extract(epoch from ty.max_retry_delay)\n",
+        "                    1e9 * extract(epoch from ty.max_retry_delay)\n",
+        "from the 28th attempt on a worker cannot say any more that its task failed",
+        (f"{FAIL}::test_a_long_delay_that_would_be_doubled_often_is_capped",),
+    ),
+    Mutant(
+        "what-was-all-started-ends-the-round",
+        "sql/50_operate/maintain.sql",
+        "    more := found or lost_attempts",
+        "    more := lost_attempts",
+        "what nobody started waits for hours behind ten batches a round that were started",
+        ("tests/workers/test_start_timeout.py::test_a_round_says_that_more_batches_are_due",),
     ),
     Mutant(
         "a-retried-task-stays-with-its-first-batch",

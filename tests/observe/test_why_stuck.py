@@ -8,6 +8,7 @@ from uuid import uuid4
 import pytest
 
 from tests.client import Client, PublishedStage
+from tests.eventually import eventually
 from tests.observe import troubles
 from tests.observe.causes import causes, mend, the_cause, why
 from tests.observe.troubles import TOKEN, later, small_job
@@ -39,6 +40,20 @@ def test_a_worker_that_died(client: Client) -> None:
     mend(client, row)
     assert "dead worker" not in causes(client, job_id)
     assert client.task_states(job_id) == {"pending_queue": 2}
+
+
+def test_a_worker_that_died_while_another_left_its_transaction_open(client: Client) -> None:
+    client.set_task_type("work", max_attempts=1)
+    job_id = troubles.dead_worker(client)
+    hung = client.session()
+    hung.execute("begin")
+    hung.complete_task(f"{job_id}-s1-1", TOKEN)
+    client.maintain()
+    pid = hung.connection.info.backend_pid
+    row = the_cause(client, job_id, "dead worker", f"session {pid} has left a transaction open")
+    client.execute(row.fix)
+    eventually(lambda: client.maintain() and client.stage(job_id).status != "open")
+    assert client.task_states(job_id) == {"failed": 2}
 
 
 def test_messages_that_nobody_starts(client: Client) -> None:

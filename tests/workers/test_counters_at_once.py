@@ -81,32 +81,3 @@ def test_two_calls_that_count_in_one_slot_both_count(client: Client, other: Clie
         client.wait_until_blocked(other, second)
     assert second.result() == ["completed"]
     assert client.recount(published.job_id) == []
-
-
-def test_maintenance_holds_no_stage_while_it_waits_for_a_slot(
-    client: Client, other: Client
-) -> None:
-    """A retry is gathered under its stage's lock, and an attempt that was lost counts in a slot."""
-    client.set_task_type("work", timeout="1 minute", retry_delay="0", max_attempts=1)
-    published = client.published_stage(4097, "work")
-    client.start_all(published.messages, TOKEN)
-    retried, counted, lost, last = (published.task_ids[n - 1] for n in (2, 1, 65, 4097))
-    assert slot_of(1) == slot_of(65) != slot_of(4097)
-    client.set_task_type("work", max_attempts=2)
-    client.fail_tasks([retried], TOKEN, ["why"])
-    client.set_task_type("work", max_attempts=1)
-    client.execute(
-        "update stagebus_data.running_attempts set lease_until = lease_until - interval '1 hour'"
-        " where task_index = 65"
-    )
-    with client.transaction():
-        client.execute("select from stagebus_data.counter_groups where group_no = 1 for update")
-        completing = other.in_background(lambda: other.complete_tasks([counted, last], TOKEN))
-        client.wait_until_blocked(other, completing)
-        third = client.session()
-        maintaining = third.in_background(third.maintain)
-        client.wait_until_blocked(third, maintaining)
-    assert completing.result(timeout=20) == ["completed", "completed"]
-    assert maintaining.result(timeout=20) == (1, 1)
-    assert client.task(lost).status == "failed"
-    assert client.recount(published.job_id) == []

@@ -51,6 +51,19 @@ def test_the_delay_doubles_up_to_its_cap_and_is_between_half_of_it_and_the_whole
         client.start_all(client.publish(), TOKEN)
 
 
+def test_a_long_delay_that_would_be_doubled_often_is_capped(
+    client: Client, published: PublishedStage
+) -> None:
+    day = timedelta(days=1)
+    client.set_task_type(
+        "work", max_attempts=60, retry_delay="24 hours", max_retry_delay="24 hours"
+    )
+    client.execute("update stagebus_data.tasks set attempt = 40")
+    (failed,) = client.fail_tasks(published.task_ids[:1], TOKEN, ["why"])
+    assert failed.retry_at is not None
+    assert day / 2 <= failed.retry_at - client.now() <= day
+
+
 def test_a_retry_is_not_gathered_before_it_is_due(
     client: Client, published: PublishedStage
 ) -> None:

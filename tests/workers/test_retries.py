@@ -33,6 +33,19 @@ def test_an_attempt_is_lost_half_a_minute_after_its_lease(
     assert client.end_lost_attempts() == 0
 
 
+def test_what_was_lost_long_ago_is_looked_for_where_everything_is(
+    client: Client, published: PublishedStage
+) -> None:
+    """Attempts that ended may be walked over in each look while a transaction is open."""
+    client.execute(
+        "update stagebus_data.running_attempts set lease_until = lease_until + interval '2 s'"
+        " where task_index > 4"
+    )
+    client.advance(MINUTE + timedelta(seconds=30) + MINUTE + timedelta(seconds=1))
+    look = "select lost_attempts from stagebus.maintain(everything => %s)"
+    assert [client.value(look, everything) for everything in (False, False, True)] == [6, 0, 4]
+
+
 def test_the_task_waits_for_its_next_attempt(client: Client, published: PublishedStage) -> None:
     client.complete_tasks(published.task_ids[1:], TOKEN)
     now = client.advance(MINUTE * 2)
