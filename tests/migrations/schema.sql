@@ -315,6 +315,7 @@ CREATE TABLE stagebus_data.bridges (
     pid integer NOT NULL,
     version text NOT NULL,
     code_digest text NOT NULL,
+    lease interval,
     started_at timestamp with time zone NOT NULL,
     seen_at timestamp with time zone NOT NULL
 )
