@@ -94,7 +94,6 @@ class Advancing:
             database = self._free.pop()
             task = asyncio.create_task(self._advance(database, due))
             self._at_work[task] = due
-            task.add_done_callback(self._at_work.pop)
         self._waiting = later
 
     async def _advance(self, database: HouseKeeping, due: DueJob) -> None:
@@ -117,6 +116,9 @@ class Advancing:
         except Exception:  # noqa: BLE001
             log.error("advancing.crashed", with_traceback=True, job_id=str(due.job_id))
         finally:
+            # Before the next look, which asks for no job of a type that has enough at work.
+            if (task := asyncio.current_task()) is not None:
+                self._at_work.pop(task)
             self._free.append(database)
             # Of a job that another session is at, or whose database is away, nothing is heard at
             # once; maintenance tells of it.
