@@ -24,6 +24,7 @@ class Claim:
     max_send_messages: int
     published_through: int
     last_index: int
+    #: Of its stage; at least a 32nd of the largest.
     average_body_bytes: int
     atomic: bool
     #: Nothing of its destination can be claimed for so long; None: it has no rate limit.

@@ -63,7 +63,12 @@ def _setting(
     help="Bridges to run, each a process with connections of its own: where one core is the limit.",
 )
 @_setting("connections", "N", "Connections to the broker: batches in flight at a time.", int)
-@_setting("lease", "SECONDS", "How long a claimed batch is ours without a sign of life.")
+@_setting(
+    "lease",
+    "SECONDS",
+    "How long a claimed batch is ours without a sign of life;"
+    " less than half of each destination's duplicate_window.",
+)
 @_setting("send_deadline", "SECONDS", "After this a send without an answer is dropped.")
 @_setting("poll", "SECONDS", "The longest wait between two looks for work.")
 @_setting("publish_attempts", "N", "Failed attempts until a batch waits for an operator.", int)

@@ -22,6 +22,8 @@ class ClaimedBatch:
         self.claim = claim
         self.refused = 0
         """How many of its tasks the broker has refused, in this claim."""
+        self.pages_asked = 0
+        """How many pages have been asked for, the empty ones included."""
         self._lease = lease
         self._database = database
 
@@ -29,6 +31,7 @@ class ClaimedBatch:
         """What is left to send, in index order."""
 
         async def read(after_index: int, limit: int) -> list[Message]:
+            self.pages_asked += 1
             return await self._lease.persistently(
                 lambda: self._database.batch_messages(self.claim, after_index, limit)
             )

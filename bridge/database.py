@@ -55,13 +55,26 @@ class Database(Session):
         async with self._connected():
             return
 
-    async def report_bridge(self, host: str, pid: int, version: str, code_digest: str) -> None:
-        """Says that the bridge is there. A crash of the server may undo it: it is said again."""
+    async def report_bridge(
+        self, host: str, pid: int, version: str, code_digest: str, lease: float
+    ) -> None:
+        """Says that the bridge is there, and claims for `lease` seconds.
+
+        A crash of the server may undo it: it is said again.
+        """
         async with self._connected() as connection:
             await connection.execute(
-                "select stagebus.report_bridge(%s, %s, %s, %s, %s)"  # noqa: S608
+                "select stagebus.report_bridge(%s, %s, %s, %s, %s, %s)"  # noqa: S608
                 f" from {SOON_THERE}",
-                (self._witness.bridge_id, host, pid, version, code_digest, self._witness.server),
+                (
+                    self._witness.bridge_id,
+                    host,
+                    pid,
+                    version,
+                    code_digest,
+                    timedelta(seconds=lease),
+                    self._witness.server,
+                ),
             )
 
     async def forget_bridge(self, within: float) -> None:

@@ -129,13 +129,11 @@ class Lane:
         """Sends what is left of an atomic batch in one send; it fails as a whole."""
         send = await self._new_send(batch.claim)
         left_over: list[Message] = []
-        read = 0
         async with aclosing(batch.pages()) as pages:
             async for page in pages:
-                read += 1
                 left_over += page if left_over else send.add_all(page)
         # A page is empty, too, once the batch is taken away: those before would be a part of it.
-        if read > 1 and not await batch.is_ours():
+        if batch.pages_asked > 1 and not await batch.is_ours():
             return Result.FENCED
         if left_over:
             return await self._fail(batch, _does_not_fit(send, left_over), attempts=1)

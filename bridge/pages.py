@@ -7,8 +7,9 @@ from collections.abc import AsyncGenerator, Callable, Coroutine
 
 from bridge.batch import Claim, Message
 
-#: A page of messages has about this many bytes of bodies, and so many messages at most: 4,500 is
-#: what one send takes on the Standard tier.
+#: A page of messages has about this many bytes of bodies, 32 times as many if all of them are as
+#: large as the largest of the stage; and so many messages at most: 4,500 is what one send takes on
+#: the Standard tier.
 PAGE_BYTES = 500_000
 PAGE_ROWS = 4500
 

@@ -32,8 +32,9 @@ LAST_CALL = 1.0
 class Presence:
     """What the view `bridges` shows of this process."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, lease: float) -> None:
         self._database = database
+        self._lease = lease
         self._host = socket.gethostname()
         self._version = version("stagebus")
         self._digest = code_digest()
@@ -62,7 +63,9 @@ class Presence:
         # Also when it is cancelled before the answer comes.
         self._told = True
         try:
-            await self._database.report_bridge(self._host, os.getpid(), self._version, self._digest)
+            await self._database.report_bridge(
+                self._host, os.getpid(), self._version, self._digest, self._lease
+            )
         except psycopg.errors.UndefinedFunction as error:
             # The database has the version before this one: the bridge works, unseen.
             log.debug("presence.unknown", error=str(error).partition("\n")[0])

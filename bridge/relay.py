@@ -208,7 +208,7 @@ class Relay:
 
     def _tell(self) -> Coroutine[None, None, None]:
         # On the connection that claims: what says that the bridge is there is what publishes.
-        return Presence(self._database).run()
+        return Presence(self._database, self._settings.lease).run()
 
     def _maintain(self) -> Coroutine[None, None, None]:
         return maintenance.run(self._connection(HouseKeeping, "maintenance"), self._jobs_due)

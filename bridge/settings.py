@@ -26,7 +26,8 @@ class Settings:
     connections: int = 8
     """Connections to the broker, and so batches in flight at a time."""
     lease: float = 60.0
-    """Seconds for which a claimed batch is this bridge's without a sign of life."""
+    """Seconds for which a claimed batch is this bridge's without a sign of life. A send that nobody
+    answered is repeated for its destination's duplicate_window, less two of these; then held."""
     send_deadline: float = 20.0
     """Seconds after which a send without an answer is dropped, its outcome unknown."""
     poll: float = 2.0

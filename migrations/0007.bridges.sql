@@ -4,13 +4,14 @@
 set local role stagebus_owner;
 
 -- A bridge that drains takes its row away; one that died leaves it, with the time of its last word.
--- code_digest: of the sql/ that it came with.
+-- code_digest: of the sql/ that it came with. lease: what it claims batches for.
 create table if not exists stagebus_data.bridges (
     bridge_id    uuid        not null primary key,
     host         text        not null,
     pid          integer     not null,
     version      text        not null,
     code_digest  text        not null,
+    lease        interval,
     started_at   timestamptz not null,
     seen_at      timestamptz not null
 ) with (fillfactor = 50);

@@ -1,4 +1,5 @@
--- Limits that protect from accidents, set by an operator.
+-- Limits that protect from accidents, set by an operator; and what limits the pages that a bridge
+-- reads.
 -- depends: 0010.fairness
 set local role stagebus_owner;
 
@@ -24,6 +25,11 @@ values
     ('stage_parameter_bytes', 'public', 1048576),
     ('stage_tasks', 'public', 100000000)
 on conflict do nothing;
+
+-- Bytes of the largest body among tasks with parameters of their own; null: there are none, or the
+-- stage was made before.
+alter table stagebus_data.stages
+    add column if not exists largest_body integer;
 
 -- The jobs of a role that have not ended. Not by their state, so that a job that begins is updated
 -- in place.

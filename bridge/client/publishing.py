@@ -22,7 +22,7 @@ from psycopg.rows import TupleRow
 from bridge.client.call import Call, call_async
 from bridge.client.producer import Publication, publication, publish_stage
 from bridge.connection import AWAY, CALL_DEADLINE, answering, connect, describe
-from bridge.errors import DatabaseUnavailable, PublicationUnknown
+from bridge.errors import CallTimedOut, DatabaseUnavailable, PublicationUnknown
 
 #: Seconds between two looks, should the notification be missed.
 LOOK = 1.0
@@ -50,9 +50,10 @@ def publish_and_wait(
 
     It is withdrawn after `within`, unless it is confirmed by then. `look` is told of each change.
     Called again for the same stage it waits, or answers, as the first time. Raises
-    PublicationUnknown when the database has not answered for `patience` seconds (if it never has,
-    the publication may not have begun, and the same call begins it), DatabaseUnavailable when it
-    could not be reached from the start and nothing has happened, and what publish_stage raises.
+    PublicationUnknown when the database has not answered for `patience` seconds, in which a large
+    stage must be laid out, too (if it never has, the publication may not have begun, and the same
+    call begins it), DatabaseUnavailable when it could not be reached from the start and nothing has
+    happened, and what publish_stage raises.
     """
     return asyncio.run(
         publish_and_wait_async(database_url, job_id, stage, within, patience=patience, look=look)
@@ -137,8 +138,10 @@ class _Waiting:
         async with answering(connection):
             await connection.execute("listen stagebus_jobs")
         while True:
-            left = self._patience - (time.monotonic() - self._heard)
-            async with answering(connection, min(CALL_DEADLINE, max(1.0, left))):
+            left = max(1.0, self._patience - (time.monotonic() - self._heard))
+            # Publishing takes long for a large stage; asking what became of it does not.
+            within = left if self._found is None else min(CALL_DEADLINE, left)
+            async with answering(connection, within):
                 # It may be done though nobody hears the answer; said again, it is answered again.
                 self._asked = True
                 found = await call_async(connection, self._ask)
@@ -162,10 +165,17 @@ class _Waiting:
         # Its nonce, if there is one; of a publish_stage it is the time.
         named = (job_id, stage, last) if isinstance(last, str) else (job_id, stage)
         asked = ", ".join(f"'{part}'" for part in named)
+        said = f"the database has not answered for {self._patience:g} s ({error})"
+        if self._found is None and isinstance(error, CallTimedOut):
+            said = (
+                f"the call was given up after {self._patience:g} s: the stage is large, or somebody"
+                " has it locked (publish_stage, or stagebus publish without --wait, is given all"
+                " the time that it takes)"
+            )
         # A call that was not answered may have done nothing.
         begun = "It" if self._found is not None else "If its publication has begun, it"
         return PublicationUnknown(
-            f"what became of stage {stage} of job {job_id} is not known: the database has not"
-            f" answered for {self._patience:g} s ({error}). {begun} is or will be confirmed or"
-            f" withdrawn: ask again, with the same command or stagebus.publication({asked})"
+            f"what became of stage {stage} of job {job_id} is not known: {said}. {begun} is or will"
+            " be confirmed or withdrawn: ask again, with the same command or"
+            f" stagebus.publication({asked})"
         )

@@ -79,6 +79,7 @@ begin
             v_constant + v_bad.bytes);
     end if;
     v_stage.own_parameters := true;
+    v_stage.largest_body := greatest(p_stage.largest_body, v_constant + v_found.largest);
     v_stage.task_count := v_last;
     v_stage.body_bytes := p_stage.body_bytes + v_found.total + p_count * v_constant
         + 2 * (stagebus.digits_up_to(v_last) - stagebus.digits_up_to(v_before));

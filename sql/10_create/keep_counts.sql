@@ -6,6 +6,7 @@ as $$
 begin
     update stages as s set
         own_parameters = p_stage.own_parameters,
+        largest_body = p_stage.largest_body,
         task_count = p_stage.task_count,
         body_bytes = p_stage.body_bytes
     where s.job_id = p_stage.job_id and s.stage = p_stage.stage and s.state = 'filling';

@@ -61,6 +61,7 @@ begin
     update stages as s set
         state = p_state,
         own_parameters = p_stage.own_parameters,
+        largest_body = p_stage.largest_body,
         task_count = p_stage.task_count,
         body_bytes = p_stage.body_bytes,
         batch_count = v_batches,

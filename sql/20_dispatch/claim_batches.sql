@@ -253,7 +253,9 @@ begin
         b.job_id, b.batch_id, b.stage, b.claim_epoch, b.dispatch, s.task_type,
         d.entity_kind, d.entity, d.max_send_bytes, d.max_send_messages,
         b.published_through, b.last_index,
-        (s.body_bytes / greatest(s.task_count, 1))::integer, b.atomic,
+        -- Bridges make their pages by it. Of neighbours that are as large as the largest, a page
+        -- has 32 times the bytes that it should have, and no more.
+        greatest(s.body_bytes / greatest(s.task_count, 1), s.largest_body / 32)::integer, b.atomic,
         b.lease_until, b.seq,
         case when d.per_second is not null
             then greatest(d.paid_until - v_now, interval '0') end
@@ -269,7 +271,8 @@ comment on function stagebus.claim_batches(uuid, integer, interval, bigint) is
     'ran out (and the range they may have sent goes to the ledger as unknown), then those whose '
     'turn comes first, and by chance the oldest that waits. p_from above 0: only from the turn on '
     'to which the destination had come a second or two ago, and no lost leases. limited_for: none '
-    'of the destination can be claimed for so long, by its rate limit; null: it has none. Passes '
+    'of the destination can be claimed for so long, by its rate limit; null: it has none. '
+    'average_body_bytes: more where one of the stage is more than 32 times as large. Passes '
     'over locked rows and paused or throttled destinations; of one that the broker had refused, '
     'one batch now and then to see whether it does still, after 1 second and, the longer it '
     'lasts, up to 10 seconds; a batch whose stage is being cancelled is cancelled instead, one '

@@ -1,5 +1,5 @@
--- What became of one send. An accepted send moves published_through on and renews the lease;
--- whatever its outcome, it is a row in the ledger.
+-- What became of one send. An accepted send moves published_through on and renews the lease, and
+-- the next one has all publish attempts; whatever its outcome, it is a row in the ledger.
 create or replace function stagebus.record_send(
     p_job_id uuid,
     p_batch_id uuid,
@@ -24,6 +24,25 @@ declare
     v_now   timestamptz := stagebus.clock();
     v_batch record;
 begin
+    if p_outcome <> 'accepted' then
+        -- Of one that moves nothing the ledger alone tells whether it is told again.
+        perform
+        from batches as b
+        where b.job_id = p_job_id and b.batch_id = p_batch_id
+        for no key update;
+        if exists (
+            select
+            from batches as b
+            join sends as l
+                on l.job_id = b.job_id and l.batch_id = b.batch_id and l.send_no = b.send_count
+            where b.job_id = p_job_id and b.batch_id = p_batch_id
+                and b.state = 'publishing' and b.claim_epoch = p_claim_epoch
+                and l.claim_epoch = p_claim_epoch and l.outcome = p_outcome
+                and l.first_index = p_first_index and l.last_index = p_last_index)
+        then
+            return true;
+        end if;
+    end if;
     update batches as b set
         published_through = case p_outcome
             when 'accepted' then p_last_index else b.published_through end,
@@ -37,6 +56,7 @@ begin
             when p_outcome = 'unknown' then greatest(b.unanswered_through, p_last_index)
             when p_outcome = 'accepted' and p_last_index >= b.unanswered_through then null
             else b.unanswered_through end,
+        publish_attempts = case p_outcome when 'accepted' then 0 else b.publish_attempts end,
         send_count = b.send_count + 1
     where b.job_id = p_job_id and b.batch_id = p_batch_id
         and b.state = 'publishing' and b.claim_epoch = p_claim_epoch
@@ -45,7 +65,7 @@ begin
             select
             from stages as s
             where s.job_id = b.job_id and s.stage = b.stage and s.ending = 'withdraw')
-    returning b.send_count, b.dispatch, b.claimed_by, b.destination into v_batch;
+    returning b.send_count, b.dispatch, b.claimed_by, b.destination, b.stage into v_batch;
     if not found then
         -- Told again because the answer was lost: it is in the ledger already, and the batch may
         -- have been finished with it.
@@ -67,8 +87,16 @@ begin
         p_job_id, p_batch_id, v_batch.send_count, v_batch.dispatch, p_claim_epoch,
         v_batch.claimed_by, p_first_index, p_last_index, p_messages, p_bytes, p_outcome, p_error,
         p_duration, v_now);
-    if p_outcome = 'accepted' then
-        -- The broker takes it again.
+    if p_outcome = 'accepted' and exists (
+        select
+        from destinations as d
+        where d.destination = v_batch.destination and d.probe_at is not null)
+    then
+        -- The broker takes it again. Before the destination the stage, which may be confirmed next.
+        perform
+        from stages as s
+        where s.job_id = p_job_id and s.stage = v_batch.stage and s.state = 'provisional'
+        for no key update;
         update destinations as d set paused_at = null, pause_reason = null, probe_at = null
         where d.destination = v_batch.destination and d.probe_at is not null;
     end if;
@@ -80,5 +108,5 @@ comment on function stagebus.record_send(
     'True when the send is recorded, now or by the same call before; false when the batch is no '
     'longer this claim''s, or its stage is withdrawn, and then nothing is written and the bridge '
     'drops the batch. The one send of an atomic batch is told up to the batch''s last index. An '
-    'accepted send resumes a destination that a bridge had paused. Locks the batch, the '
-    'destination.';
+    'accepted send resumes a destination that a bridge had paused. Locks the batch; of such a '
+    'destination a provisional stage, the destination.';

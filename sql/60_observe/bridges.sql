@@ -2,7 +2,7 @@ create or replace view stagebus.bridges as
 select
     b.bridge_id, b.seen_at > stagebus.clock() - interval '1 minute' as alive, b.version, b.host,
     b.pid, b.started_at, b.seen_at, coalesce(l.batches, 0) as batches,
-    coalesce(l.tasks, 0) as tasks, l.lease_until, b.code_digest
+    coalesce(l.tasks, 0) as tasks, l.lease_until, b.code_digest, b.lease
 from stagebus_data.bridges as b
 left join (
     select h.bridge_id, sum(h.batches)::bigint as batches, sum(h.tasks)::bigint as tasks,
@@ -13,4 +13,4 @@ left join (
 comment on view stagebus.bridges is
     'The bridges. alive: it was heard of in the last minute; it speaks every 10 seconds, and goes '
     'from here when it drains, or a day after its last word. batches, tasks: what it has leased, '
-    'lease_until: the first of these leases.';
+    'lease_until: the first of these leases; lease: how long one is.';

@@ -37,6 +37,17 @@ as $$
     where c.digest <> p_code_digest
     union all
     select 'warning',
+        format('a send to %s that nobody answered is held, and not repeated: its duplicate_window '
+            'of %s is not longer than twice the lease of %s bridges, %s',
+            d.destination, d.duplicate_window, count(*), max(b.lease)),
+        format('-- start them anew with a --lease well below %s seconds',
+            trim_scale(extract(epoch from d.duplicate_window) / 2))
+    from bridge as b
+    join destinations as d on d.duplicate_window <= 2 * b.lease
+    where b.alive and d.duplicate_window > interval '0' and d.old_repeats = 'hold'
+    group by d.destination, d.duplicate_window
+    union all
+    select 'warning',
         format('%s batches for %s are leased to bridges that have not renewed the lease since %s',
             count(*), b.destination, min(b.lease_until)),
         case when d.paused_at is null then '-- start a bridge, which takes them over'

@@ -46,7 +46,7 @@ to stagebus_producer;
 
 -- Bridges publish, and keep the house.
 grant execute on function
-    stagebus.report_bridge(uuid, text, integer, text, text),
+    stagebus.report_bridge(uuid, text, integer, text, text, interval),
     stagebus.forget_bridge(uuid),
     stagebus.check_writes(uuid, uuid[], uuid[], integer[], integer[], integer[], boolean[]),
     stagebus.claim_batches(uuid, integer, interval, bigint),

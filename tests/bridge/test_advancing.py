@@ -244,6 +244,50 @@ def test_jobs_of_one_type_are_not_looked_for_after_each_of_them(
     assert Looking.looks < 10, "two lanes stay free, and there is nothing for them"
 
 
+def test_the_end_of_a_job_makes_room_for_another_of_its_type_at_once(
+    client: Client, bridge_url: str, team: Client
+) -> None:
+    client.set_task_type("tiles")
+    waits = create_function(
+        team,
+        "gis.waits",
+        "perform pg_advisory_xact_lock((p_parameters ->> 'lock')::bigint);"
+        " return query select '{}'::jsonb;",
+    )
+    client.define_job_type([{"name": "a", "task_type": "tiles", "tasks": waits}])
+    holder = client.session()
+    holder.execute("select pg_advisory_lock(1), pg_advisory_lock(2)")
+    first, second = (client.submit_job(parameters={"lock": number}) for number in (1, 2))
+    at_work = (
+        "select count(*) from pg_stat_activity where datname = current_database()"
+        " and application_name = 'stagebus advancing' and wait_event = 'advisory'"
+    )
+
+    async def scenario() -> None:
+        witness = Witness(client.bridge_id)
+        databases = [
+            Looking(bridge_url, "advancing", witness, allow_fsync_off=True) for _ in range(4)
+        ]
+        wake = asyncio.Event()
+        work = asyncio.create_task(Advancing(databases, wake).run())
+        try:
+            await becomes(lambda: client.value(at_work) == 2)
+            looks, third = Looking.looks, client.submit_job(parameters={"lock": 3})
+            wake.set()
+            await becomes(lambda: Looking.looks > looks)
+            # From here on nobody wakes it: neither a notification nor maintenance.
+            holder.execute("select pg_advisory_unlock(1)")
+            await becomes(lambda: made(client, third, 1))
+            assert made(client, first, 1)
+            assert not made(client, second, 1)
+        finally:
+            holder.execute("select pg_advisory_unlock(2)")
+            work.cancel()
+            await asyncio.gather(work, return_exceptions=True)
+
+    asyncio.run(scenario())
+
+
 def test_a_plan_without_functions_has_its_own_time_too(
     client: Client, bridge_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

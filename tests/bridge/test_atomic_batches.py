@@ -48,11 +48,13 @@ def fault(queue: Queue) -> Callable[..., None]:
 def stage(client: Client, queue: Queue) -> Callable[..., UUID]:
     """Makes a stage of atomic batches for what the endpoint says that it takes."""
 
-    def make(tasks: int, max_send_bytes: int = BATCH_BYTES, **options: Any) -> UUID:
+    def make(
+        tasks: int, max_send_bytes: int = BATCH_BYTES, seal: bool = True, **options: Any
+    ) -> UUID:
         client.set_destination("tasks", max_send_bytes=max_send_bytes)
         client.set_task_type("tiles", **{"atomic": True, "batch_size": 1000, **options})
         job_id = client.create_job()
-        client.create_stage_tasks(job_id, 1, "tiles", tasks)
+        client.create_stage_tasks(job_id, 1, "tiles", tasks, seal=seal)
         return job_id
 
     return make
@@ -108,7 +110,8 @@ def test_a_batch_of_many_pages_is_one_send_whatever_the_bridge_is_set_to(
     assert (queue.counts["sends_accepted"], queue.stored) == (1, 60)
 
 
-@pytest.mark.parametrize("order", ["hold_batch", "cancel_stage"])
+@pytest.mark.parametrize("page", [2, 3])
+@pytest.mark.parametrize("order", ["hold_batch", "cancel_stage", "withdraw_stage"])
 def test_what_was_read_of_a_batch_before_it_was_taken_away_is_not_sent(
     client: Client,
     queue: Queue,
@@ -117,27 +120,34 @@ def test_what_was_read_of_a_batch_before_it_was_taken_away_is_not_sent(
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
     order: str,
+    page: int,
 ) -> None:
     """The pages after that are empty; those before are a part, which must not go out alone."""
     monkeypatch.setattr(pages, "PAGE_ROWS", 7)
-    job_id = stage(60)
+    job_id = stage(60, seal=order != "withdraw_stage")
+    if order == "withdraw_stage":
+        client.publish_stage(job_id)
     (batch,) = client.batches(job_id)
     read = Database.batch_messages
     asked: list[int] = []
 
-    async def taken_away_before_the_third(
+    async def taken_away_before(
         database: Database, claim: Claim, after_index: int, limit: int
     ) -> list[Message]:
         asked.append(after_index)
-        if len(asked) == 3:
-            client.order(order, job_id, batch.batch_id if order == "hold_batch" else 1)
-            client.work_orders()
+        if len(asked) == page:
+            if order == "withdraw_stage":
+                client.withdraw_stage(job_id)
+            else:
+                client.order(order, job_id, batch.batch_id if order == "hold_batch" else 1)
+                client.work_orders()
         return await read(database, claim, after_index, limit)
 
-    monkeypatch.setattr(Database, "batch_messages", taken_away_before_the_third)
+    monkeypatch.setattr(Database, "batch_messages", taken_away_before)
     publish(settings(), lambda: "batch.fenced" in caplog.text)
-    assert asked == [0, 7, 14]
-    assert client.batches(job_id)[0].state in ("held", "cancelled")
+    assert asked == [0, 7, 14][:page]
+    if order != "withdraw_stage":
+        assert client.batches(job_id)[0].state in ("held", "cancelled")
     assert (queue.stored, queue.counts["sends_accepted"]) == (0, 0)
     if order == "hold_batch":
         client.order("unhold_batch", job_id, batch.batch_id)

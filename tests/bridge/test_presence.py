@@ -36,13 +36,14 @@ def bridges(client: Client) -> list[Any]:
 
 def test_a_bridge_is_there_while_it_runs(client: Client, queue: Queue, settings: Make) -> None:
     async def scenario() -> None:
-        async with running(settings()):
+        async with running(settings(lease=45.5)):
             await becomes(lambda: bridges(client))
             (row,) = bridges(client)
             assert row.alive
             assert (row.host, row.pid) == (socket.gethostname(), os.getpid())
             assert (row.version, row.code_digest) == (version("stagebus"), code_digest())
             assert (row.batches, row.tasks) == (0, 0)
+            assert row.lease == timedelta(seconds=45.5)
 
     asyncio.run(scenario())
     assert bridges(client) == []
@@ -150,7 +151,9 @@ def report(client: Client, bridge_id: Any) -> None:
 def test_a_bridge_that_the_database_does_not_know_to_hear_works_unseen(
     client: Client, queue: Queue, settings: Make
 ) -> None:
-    client.execute("drop function stagebus.report_bridge(uuid, text, integer, text, text)")
+    client.execute(
+        "drop function stagebus.report_bridge(uuid, text, integer, text, text, interval)"
+    )
 
     async def scenario() -> None:
         async with running(settings()):

@@ -242,12 +242,32 @@ def test_a_database_that_stays_away_is_neither_yes_nor_no(
     assert wait_for_publication(database_url, filling, 1, told.nonce).status == "confirmed"
 
 
+def test_publishing_may_take_longer_than_any_other_call(
+    client: Client, database_url: str, filling: UUID, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bridge.client.publishing.CALL_DEADLINE", 0.1)
+    has_waited_for_a_second = (
+        "select count(*) from pg_stat_activity where datname = current_database()"
+        " and application_name = 'stagebus publish' and wait_event_type = 'Lock'"
+        " and clock_timestamp() - query_start > interval '1 second'"
+    )
+    other = client.session()
+    client.execute("begin")
+    client.rows("select from stagebus_data.stages where job_id = %s for update", filling)
+    with in_background(publish_and_wait, database_url, filling, 1) as waiting:
+        eventually(lambda: other.value(has_waited_for_a_second))
+        client.execute("commit")
+        eventually(lambda: provisional(client, filling))
+        client.publish()
+        assert waiting.result(timeout=30).status == "confirmed"
+
+
 def test_a_call_that_is_never_answered_may_have_done_nothing(
     client: Client, database_url: str, filling: UUID
 ) -> None:
     client.execute("begin")
     client.rows("select from stagebus_data.stages where job_id = %s for update", filling)
-    with pytest.raises(PublicationUnknown, match="If its publication has begun"):
+    with pytest.raises(PublicationUnknown, match=r"somebody has it locked .* has begun"):
         publish_and_wait(database_url, filling, 1, patience=0.5)
     client.execute("commit")
     assert client.stage(filling).status == "filling"

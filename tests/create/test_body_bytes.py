@@ -67,6 +67,22 @@ def test_keys_that_win_over_common_ones_make_it_an_upper_bound(client: Client) -
     assert size < summary.bytes <= size + len(tasks) * len('"resolution": 5, ')
 
 
+@pytest.mark.parametrize("largest_first", [False, True])
+def test_a_claim_tells_more_where_a_page_could_be_many_times_too_large(
+    client: Client, largest_first: bool
+) -> None:
+    job_id = client.create_job()
+    parts = [[{"geometry": "x" * 100_000}], [{"n": n} for n in range(1000)]]
+    client.open_stage(job_id, 1, "h3_hexagon")
+    for tasks in parts if largest_first else parts[::-1]:
+        client.append_tasks(job_id, 1, tasks)
+    average = client.seal_stage(job_id).bytes / 1001
+    claim = client.claim()
+    largest = max(len(message.body) for message in client.batch_messages(claim))
+    assert average < largest / 32
+    assert claim.average_body_bytes == pytest.approx(largest / 32, abs=2)
+
+
 def test_a_claim_tells_the_average(client: Client) -> None:
     summary = client.create_stage_tasks(client.create_job(), task_count=1234)
     assert client.claim().average_body_bytes == summary.bytes // 1234

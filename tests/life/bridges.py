@@ -80,6 +80,7 @@ def record_send(
         return False
     if outcome == "accepted":
         batch.through = last
+        batch.attempts = 0
     batch.lease_until = model.now + lease
     batch.ledger.append(outcome)
     return True

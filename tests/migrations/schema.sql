@@ -91,6 +91,7 @@ CREATE TABLE stagebus_data.stages (
     created_at timestamp with time zone NOT NULL,
     sealed_at timestamp with time zone,
     ended_at timestamp with time zone,
+    largest_body integer,
     CONSTRAINT a_provisional_stage_has_a_time CHECK ((((state)::text <> 'provisional'::text) OR (confirm_by IS NOT NULL))),
     CONSTRAINT a_provisional_stage_is_only_withdrawn_and_no_other_is CHECK (((ending IS NULL) OR (((ending)::text = 'withdraw'::text) = ((state)::text = 'provisional'::text)))),
     CONSTRAINT a_skipped_stage_is_completed_without_tasks CHECK (((NOT skipped) OR ((name IS NOT NULL) AND ((state)::text = 'completed'::text) AND ((task_count)::integer = 0)))),
@@ -315,6 +316,7 @@ CREATE TABLE stagebus_data.bridges (
     pid integer NOT NULL,
     version text NOT NULL,
     code_digest text NOT NULL,
+    lease interval,
     started_at timestamp with time zone NOT NULL,
     seen_at timestamp with time zone NOT NULL
 )

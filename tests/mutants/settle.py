@@ -100,10 +100,11 @@ MUTANTS = (
     Mutant(
         "an-accepted-send-ends-an-operators-pause",
         "sql/30_settle/record_send.sql",
-        "        where d.destination = v_batch.destination and d.probe_at is not null;\n",
-        "        where d.destination = v_batch.destination and d.paused_at is not null;\n",
+        "        where d.destination = v_batch.destination and d.probe_at is not null",
+        "        where d.destination = v_batch.destination and d.paused_at is not null",
         "an operator pauses a destination, and a send that was under way resumes it",
         (f"{DESTINATIONS}::test_a_bridge_does_not_end_the_pause_of_an_operator",),
+        times=2,
     ),
     Mutant(
         "finish-batch-ignores-the-epoch",
@@ -169,8 +170,8 @@ MUTANTS = (
     Mutant(
         "extend-lease-ignores-the-epoch",
         "sql/20_dispatch/extend_lease.sql",
-        "        and b.state = 'publishing' and b.claim_epoch = p_claim_epoch;\n",
-        "        and b.state = 'publishing';\n",
+        "        and b.state = 'publishing' and b.claim_epoch = p_claim_epoch\n",
+        "        and b.state = 'publishing'\n",
         "a late bridge is told that the batch is still its own, and sends beside another",
         (LATE,),
     ),

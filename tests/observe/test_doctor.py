@@ -191,6 +191,24 @@ def test_bridges_with_other_code_than_is_installed(healthy: Client) -> None:
     assert findings(healthy) == []
 
 
+def test_a_lease_of_half_the_window_or_more(healthy: Client) -> None:
+    lease = (
+        "select stagebus.report_bridge(%s, 'host', 7, '1.0', %s, interval '5 minutes')",
+        uuid4(),
+        code_digest(),
+    )
+    healthy.execute("select stagebus.forget_bridge(%s)", healthy.bridge_id)
+    healthy.execute(*lease)
+    healthy.set_destination("tasks", duplicate_window="10 minutes 1 second")
+    healthy.set_destination("jobs", duplicate_window="0")
+    assert findings(healthy) == []
+    healthy.set_destination("tasks", duplicate_window="10 minutes")
+    row = the_finding(healthy, "warning", "to tasks that nobody answered", "of 1 bridges, 00:05:00")
+    assert row.fix == "-- start them anew with a --lease well below 300 seconds"
+    healthy.set_destination("tasks", old_repeats="resend")
+    assert findings(healthy) == []
+
+
 def test_a_stale_code_digest(healthy: Client, database_url: str) -> None:
     troubles.stale_code(healthy)
     assert findings(healthy) == []

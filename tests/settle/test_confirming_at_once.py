@@ -129,6 +129,26 @@ def test_the_last_batch_and_a_failing_one(small: Client, first: str) -> None:
     assert small.count("orders") == 1
 
 
+def test_a_send_that_resumes_the_destination_and_another_batch_that_is_refused(
+    small: Client,
+) -> None:
+    small.create_stage_tasks(small.create_job(), 1, "small", 2)
+    refused = small.claim()
+    told = small.provisional_stage(4, "small")
+    one, two = small.claim_batches(2)
+    small.release_refused(refused, "it is full")
+    other = small.session()
+    with small.transaction():
+        small.record_send(one, 1, 2)
+        running = other.in_background(lambda: other.release_refused(two, "it is full"))
+        small.wait_until_blocked(other, running)
+        # As a bridge does in one statement.
+        assert small.finish_batch(one)
+    assert running.result(timeout=20)
+    assert small.publication(told.job_id).status == "withdrawn"
+    assert small.destination().status == "paused"
+
+
 def test_of_two_batches_that_fail_the_first_withdraws(small: Client) -> None:
     told = small.provisional_stage(4, "small")
     one, two = small.claim_batches(2)

@@ -109,6 +109,21 @@ def test_a_failed_batch_waits_longer_each_time(client: Client, claim: Claim) -> 
         claim = client.claim()
 
 
+def test_attempts_count_at_the_same_send(client: Client, claim: Claim) -> None:
+    for index in range(1, 10):
+        assert client.fail_batch(claim, max_attempts=2) == "pending_queue"
+        client.advance(MINUTE)
+        claim = client.claim()
+        assert client.record_send(claim, index, index)
+        assert client.batch(claim).publish_attempts == 0
+    assert client.record_send(claim, 10, 10, "unknown", "nobody answered")
+    assert client.fail_batch(claim, max_attempts=2) == "pending_queue"
+    client.advance(MINUTE)
+    claim = client.claim()
+    assert client.record_send(claim, 10, 10, "unknown", "nobody answered")
+    assert client.fail_batch(claim, max_attempts=2) == "failed"
+
+
 def test_a_batch_whose_attempts_are_spent_waits_for_an_operator(
     client: Client, claim: Claim
 ) -> None:

@@ -53,6 +53,36 @@ def test_a_send_told_again_is_one_row(client: Client, claim: Claim) -> None:
     assert client.contents() == before
 
 
+@pytest.mark.parametrize("outcome", ["rejected", "unknown"])
+def test_one_that_was_not_accepted_told_again_is_one_row(
+    client: Client, claim: Claim, outcome: str
+) -> None:
+    assert client.record_send(claim, 1, 4)
+    assert client.record_send(claim, 5, 8, outcome, "the link is down")
+    before = client.contents()
+    assert client.record_send(claim, 5, 8, outcome, "the link is down")
+    assert client.contents() == before
+    # A refused send goes out in halves; a batch that is claimed again from the same task on.
+    assert client.record_send(claim, 5, 6, outcome, "the link is down")
+    client.release_batch(claim)
+    assert client.record_send(client.claim(), 5, 6, outcome, "the link is down")
+    assert [send.last_index for send in client.sends(claim)] == [4, 8, 6, 6]
+
+
+def test_one_that_was_not_accepted_told_again_meanwhile_is_one_row(
+    client: Client, claim: Claim
+) -> None:
+    other = client.session()
+    with client.transaction():
+        assert client.record_send(claim, 1, 4, "unknown", "nobody answered")
+        again = other.in_background(
+            lambda: other.record_send(claim, 1, 4, "unknown", "nobody answered")
+        )
+        client.wait_until_blocked(other, again)
+    assert again.result(timeout=20)
+    assert len(client.sends(claim)) == 1
+
+
 def test_the_last_send_told_again_with_the_end_of_its_batch_is_one_row(
     client: Client, claim: Claim
 ) -> None:
