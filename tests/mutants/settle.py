@@ -107,6 +107,22 @@ MUTANTS = (
         times=2,
     ),
     Mutant(
+        "attempts-count-over-the-whole-batch",
+        "sql/30_settle/record_send.sql",
+        "publish_attempts = case p_outcome when 'accepted' then 0 else b.publish_attempts end,\n",
+        "publish_attempts = b.publish_attempts,\n",
+        "a batch of thousands of sends fails after ten lost answers far apart",
+        ("tests/settle/test_ends_of_a_claim.py::test_attempts_count_at_the_same_send",),
+    ),
+    Mutant(
+        "a-send-that-was-not-accepted-is-not-known-again",
+        "sql/30_settle/record_send.sql",
+        "    if p_outcome <> 'accepted' then\n",
+        "    if p_outcome = 'never' then\n",
+        "a record whose answer was lost is two rows, and counts as two sends",
+        (f"{RECORD}::test_one_that_was_not_accepted_told_again_is_one_row",),
+    ),
+    Mutant(
         "finish-batch-ignores-the-epoch",
         "sql/30_settle/finish_batch.sql",
         """        and b.job_id = p_job_id and b.batch_id = p_batch_id
