@@ -100,8 +100,8 @@ MUTANTS = (
     Mutant(
         "an-accepted-send-ends-an-operators-pause",
         "sql/30_settle/record_send.sql",
-        "        where d.destination = v_batch.destination and d.probe_at is not null",
-        "        where d.destination = v_batch.destination and d.paused_at is not null",
+        " and d.probe_at is not null",
+        " and d.paused_at is not null",
         "an operator pauses a destination, and a send that was under way resumes it",
         (f"{DESTINATIONS}::test_a_bridge_does_not_end_the_pause_of_an_operator",),
         times=2,
