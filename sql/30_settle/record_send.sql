@@ -65,7 +65,11 @@ begin
             select
             from stages as s
             where s.job_id = b.job_id and s.stage = b.stage and s.ending = 'withdraw')
-    returning b.send_count, b.dispatch, b.claimed_by, b.destination, b.stage into v_batch;
+    returning b.send_count, b.dispatch, b.claimed_by, b.destination, b.stage, exists (
+        select
+        from destinations as d
+        where d.destination = b.destination and d.probe_at is not null) as refused
+    into v_batch;
     if not found then
         -- Told again because the answer was lost: it is in the ledger already, and the batch may
         -- have been finished with it.
@@ -87,11 +91,7 @@ begin
         p_job_id, p_batch_id, v_batch.send_count, v_batch.dispatch, p_claim_epoch,
         v_batch.claimed_by, p_first_index, p_last_index, p_messages, p_bytes, p_outcome, p_error,
         p_duration, v_now);
-    if p_outcome = 'accepted' and exists (
-        select
-        from destinations as d
-        where d.destination = v_batch.destination and d.probe_at is not null)
-    then
+    if p_outcome = 'accepted' and v_batch.refused then
         -- The broker takes it again. Before the destination the stage, which may be confirmed next.
         perform
         from stages as s

@@ -194,6 +194,17 @@ MUTANTS = (
         (f"{REPEATS}::test_a_window_of_days_is_as_long_when_clocks_change",),
     ),
     Mutant(
+        "pages-are-made-by-the-average-alone",
+        CLAIM_BATCHES,
+        "s.largest_body / 32)::integer",
+        "0)::integer",
+        "large neighbours in a stage of small tasks are read all at once, and the bridge is killed",
+        (
+            "tests/create/test_body_bytes.py"
+            "::test_a_claim_tells_more_where_a_page_could_be_many_times_too_large",
+        ),
+    ),
+    Mutant(
         "claim-batches-runs-in-any-isolation",
         CLAIM_BATCHES,
         "    perform stagebus.require_read_committed('claim_batches');\n",

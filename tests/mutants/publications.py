@@ -52,6 +52,14 @@ MUTANTS = (
         (f"{ONE}::test_after_the_no_nothing_of_it_is_claimed_recorded_or_run",),
     ),
     Mutant(
+        "a-destination-is-resumed-before-its-stage-is-locked",
+        "sql/30_settle/record_send.sql",
+        "s.stage = v_batch.stage and s.state = 'provisional'\n        for no key update;\n",
+        "s.stage = v_batch.stage and s.state = 'provisional';\n",
+        "two bridges wait for one another, one for the stage, one for the destination",
+        (f"{AT_ONCE}::test_a_send_that_resumes_the_destination_and_another_batch_that_is_refused",),
+    ),
+    Mutant(
         "messages-of-a-withdrawn-stage-are-rendered",
         "sql/20_dispatch/batch_messages.sql",
         "    if v_stage.ending = 'withdraw' then\n",
