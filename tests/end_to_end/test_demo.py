@@ -57,6 +57,7 @@ def test_the_demo_loses_nothing_and_does_nothing_twice(places: list[Place], tmp_
     assert json.loads((tmp_path / "demo.json").read_text("utf-8")) == report.as_json()
 
 
+@pytest.mark.starts_first
 def test_the_demo_survives_the_death_of_its_bridge_in_the_middle(
     places: list[Place], tmp_path: Path
 ) -> None:
@@ -75,6 +76,7 @@ def test_the_demo_survives_the_death_of_its_bridge_in_the_middle(
     assert report.good
 
 
+@pytest.mark.starts_first
 def test_the_result_is_the_same_when_attempts_fail_and_workers_die_and_an_operator_retries(
     places: list[Place], tmp_path: Path
 ) -> None:

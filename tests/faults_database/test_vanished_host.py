@@ -59,6 +59,7 @@ def lost(caplog: pytest.LogCaptureFixture) -> set[str]:
     }
 
 
+@pytest.mark.starts_first
 def test_every_part_of_a_bridge_notices_a_vanished_host_and_goes_on_once_it_is_back(
     client: Client,
     bridge_url: str,

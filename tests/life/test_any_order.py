@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from tests.client import Client
 from tests.life.machine import Life
 from tests.life.run import STEPS, run_machine
@@ -22,6 +24,7 @@ HAPPENS = (
 )  # fmt: skip
 
 
+@pytest.mark.starts_first
 def test_whatever_happens_the_database_is_as_the_model_says_and_all_ends(client: Client) -> None:
     Life.done.clear()
     Life.steps = 0

@@ -8,6 +8,8 @@ from contextlib import closing
 from threading import Barrier
 from uuid import UUID
 
+import pytest
+
 from tests.client import PATIENCE, Client, Listener
 from tests.life import looking
 
@@ -40,6 +42,7 @@ where started.verdict = 'run'
 """
 
 
+@pytest.mark.starts_first
 def test_each_of_many_stages_ends_exactly_once(client: Client) -> None:
     client.set_task_type("small", job_messages=True)
     for _ in range(STAGES // 1000):

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from tests.soak.stops import run_stops
 
 
+@pytest.mark.starts_first
 def test_a_bridge_that_is_told_to_stop_at_any_moment_exits_with_0_and_loses_nothing(
     tmp_path: Path,
 ) -> None:
