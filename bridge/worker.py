@@ -158,6 +158,8 @@ class Worker:
             return []
         try:
             async with link.using:
+                # It may have ended while this waited.
+                link.check()
                 received = await link.receiver.receive_messages(
                     self._batch_size, max_wait_time=wait
                 )

@@ -70,7 +70,8 @@ async def publish_and_wait_async(
     look: Look | None = None,
 ) -> Publication:
     """As `publish_and_wait`, without blocking."""
-    waiting = _Waiting(database_url, publish_stage(job_id, stage, within), patience, look)
+    ask = publish_stage(job_id, stage, within)
+    waiting = _Waiting(database_url, ask, patience, look, publishes=True)
     return await waiting.decision()
 
 
@@ -110,11 +111,18 @@ class _Waiting:
     """One caller that waits for one decision."""
 
     def __init__(
-        self, database_url: str, ask: Call[Publication], patience: float, look: Look | None
+        self,
+        database_url: str,
+        ask: Call[Publication],
+        patience: float,
+        look: Look | None,
+        *,
+        publishes: bool = False,
     ) -> None:
         self._url = database_url
         self._ask = ask
         self._patience = patience
+        self._publishes = publishes
         self._look = look
         self._heard = time.monotonic()
         self._asked = False
@@ -140,7 +148,7 @@ class _Waiting:
         while True:
             left = max(1.0, self._patience - (time.monotonic() - self._heard))
             # Publishing takes long for a large stage; asking what became of it does not.
-            within = left if self._found is None else min(CALL_DEADLINE, left)
+            within = left if self._publishes else min(CALL_DEADLINE, left)
             async with answering(connection, within):
                 # It may be done though nobody hears the answer; said again, it is answered again.
                 self._asked = True
@@ -149,7 +157,7 @@ class _Waiting:
             self._ask = publication(found.job_id, found.stage, found.nonce)
             if found != self._found and self._look is not None:
                 self._look(found)
-            self._found = found
+            self._found, self._publishes = found, False
             if found.status != "waiting":
                 return found
             try:
@@ -166,7 +174,7 @@ class _Waiting:
         named = (job_id, stage, last) if isinstance(last, str) else (job_id, stage)
         asked = ", ".join(f"'{part}'" for part in named)
         said = f"the database has not answered for {self._patience:g} s ({error})"
-        if self._found is None and isinstance(error, CallTimedOut):
+        if self._publishes and isinstance(error, CallTimedOut):
             said = (
                 f"the call was given up after {self._patience:g} s: the stage is large, or somebody"
                 " has it locked (publish_stage, or stagebus publish without --wait, is given all"

@@ -22,9 +22,16 @@ begin
             -- one that is ordered and stopped meanwhile could leave them cancelled. Nobody is
             -- waited for: who maintains has locked other stages.
             select w.job_id, w.stage, w.task_index
-            from waiting_retries as w
+            from (
+                -- More that are locked than this, and the round would have time for nothing else.
+                select r.job_id, r.stage, r.task_index, r.due_at
+                from waiting_retries as r
+                where r.due_at <= v_now
+                order by r.due_at
+                limit 1000 * p_limit
+            ) as w
             join stages as s on s.job_id = w.job_id and s.stage = w.stage
-            where w.due_at <= v_now and s.ending is null
+            where s.ending is null
             order by w.due_at
             limit p_limit
             for share of s skip locked

@@ -58,6 +58,9 @@ begin
         limit v_limit));
     -- Those that nobody heard of, or that are due again after they failed.
     due_jobs := (select count(*)::integer from stagebus.due_jobs(100));
+    if overdue_stages > 0 then
+        orders := array(select stagebus.working_orders());
+    end if;
     return next;
 end;
 $$;
