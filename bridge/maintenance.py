@@ -99,13 +99,16 @@ async def run_once(database: HouseKeeping, paces: Paces, jobs_due: asyncio.Event
     """One round, and one step of each order and of retention; True: there is more to do at once."""
     now = time.monotonic()
     everything = now >= paces.everything_at
-    if everything:
-        # Now, so that a round for which this is too much is not the only kind there is.
+    try:
+        with paces.duties.step(LIMIT) as limit:
+            done = await database.maintain(limit, everything=everything)
+    except CallTimedOut:
+        if everything:
+            # It may be too much: the rounds until then do without.
+            paces.everything_at = now + LOOK_AT_EVERYTHING
+        raise
+    if everything and not done.more:
         paces.everything_at = now + LOOK_AT_EVERYTHING
-    with paces.duties.step(LIMIT) as limit:
-        done = await database.maintain(limit, everything=everything)
-    if everything and done.more:
-        paces.everything_at = now
     if done.due_jobs:
         jobs_due.set()
     counts = {duty: getattr(done, duty) for duty in COUNTED}
