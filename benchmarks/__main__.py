@@ -35,7 +35,7 @@ PROGRAMS = {
     "mark_queued": "",
     "claim": "--waiting 100 --waiting 10000 --claims 50 --rounds 1",
     "idle": "--length 5",
-    "complete": "--pairs 3 --duration 1 --rounds 1",
+    "complete": "--pairs 2 --duration 1 --rounds 1",
     "advance": "--jobs 20 --tasks 10000 --rounds 1",
     "beside": "--large 20000 --rounds 1",
     "retention": "--tasks 5000 --rounds 1",
