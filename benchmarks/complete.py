@@ -99,7 +99,7 @@ def completed(connection: Connection) -> int:
     return int(count)
 
 
-def complete(connection: Connection, url: str, script: str, at_once: int, *options: str) -> float:
+def complete(connection: Connection, url: str, script: str, *options: str) -> float:
     """Completions per second of all clients together, once they are connected."""
     before = completed(connection)
     with tempfile.NamedTemporaryFile("w", suffix=".sql") as file:
