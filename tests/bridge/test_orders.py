@@ -9,6 +9,7 @@ from uuid import uuid4
 import pytest
 
 from bridge import connection
+from bridge.errors import CallTimedOut
 from bridge.house_keeping import HouseKeeping
 from bridge.maintenance import Paces, run_once
 from bridge.settings import Settings
@@ -151,3 +152,27 @@ def test_two_bridges_work_off_one_order_without_getting_in_each_others_way(
     assert not {"order.step_failed", "maintenance.crashed"} & set(events(caplog))
     assert client.recount(published.job_id) == []
     assert client.complete_tasks(published.task_ids[:2], token) == ["cancelled"] * 2
+
+
+def test_a_look_at_everything_that_takes_too_long_is_followed_by_rounds_without_it(
+    client: Client, bridge_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connection, "CALL_DEADLINE", 1.0)
+    order_id = client.order("cancel_stage", client.published_stage(3).job_id, 1).order_id
+    definition = client.value(
+        "select pg_get_functiondef('stagebus.maintain(integer, boolean)'::regprocedure)"
+    )
+    slow = "\nbegin\n    if everything then perform pg_sleep(20); end if;\n"
+    client.execute(definition.replace("\nbegin\n", slow, 1))
+
+    async def scenario() -> None:
+        database = HouseKeeping(bridge_url, "test", Witness(uuid4()), allow_fsync_off=True)
+        paces = Paces()
+        with pytest.raises(CallTimedOut):
+            await run_once(database, paces, asyncio.Event())
+        while await run_once(database, paces, asyncio.Event()):
+            pass
+        assert client.order_row(order_id).status == "done"
+        await database.close()
+
+    asyncio.run(scenario())
